@@ -67,12 +67,11 @@ impl Rig {
         }
     }
 
-    /// Makes a request with this rig's slots and limits.
+    /// Makes a request with this rig's limits.
     pub(crate) fn request(&self, query: &Bytes) -> Request {
         let partials = (self.count as u64).saturating_mul(self.limits.output).saturating_mul(8);
         Request {
             deadline: Duration::from_secs(600),
-            slots: self.count,
             leaf_output: self.limits.output,
             partials_memory: partials.max(256 << 20),
             ..Request::new("bench", query.clone())

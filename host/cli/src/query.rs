@@ -12,7 +12,7 @@ use frond_app::App;
 use frond_root::{Answer, CancellationToken, Events, Listener, PartitionKey, Request};
 use frond_run::envelope::warning;
 use frond_run::laws::Laws;
-use frond_run::{Question, Wired, ask, envelope, request, usual_slots, wire};
+use frond_run::{Question, Wired, ask, envelope, usual_slots, wire};
 use tokio::runtime::Runtime;
 
 use self::capture::PlanCell;
@@ -38,11 +38,11 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     if args.build {
         app.build()?;
     }
-    let slots = slots(args);
+    let slots = args.slots.map_or_else(usual_slots, usize::from);
     let runtime = runtime()?;
     let (wired, warnings) = loading::loaded(args.progress, |tell| wire(&app, slots, runtime.handle(), tell))?;
     out::warn(warnings);
-    let request = promises(args, &app, &query, slots);
+    let request = promises(args, &wired, &query);
     let views = Views::open(args)?;
     let planned = PlanCell::default();
     let answer = ask_it(&runtime, args, &wired, request, &views, &planned);
@@ -65,19 +65,15 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
         .context(MachineFault::new("the runtime could not be started"))
 }
 
-fn slots(args: &QueryArgs) -> usize {
-    args.slots.map_or_else(usual_slots, usize::from)
-}
-
-fn promises(args: &QueryArgs, app: &App, query: &Bytes, slots: usize) -> Request {
-    let request = request(app, query, slots);
+fn promises(args: &QueryArgs, wired: &Wired, query: &Bytes) -> Request {
+    let request = wired.request(query);
     let mut required = request.required;
     required.extend(args.require.iter().map(|key| PartitionKey::from(key.as_str())));
     let deadline = args.deadline.unwrap_or(request.deadline);
     // The user of this command owns the machine, so a longer deadline lifts a leaf's default time
     // limit.
     let leaf_time =
-        request.leaf_time.map(|time| if app.limits.leaf_time.is_none() { time.max(deadline) } else { time });
+        request.leaf_time.map(|time| if wired.app.limits.leaf_time.is_none() { time.max(deadline) } else { time });
     Request { deadline, leaf_time, floor: args.floor.unwrap_or(request.floor), required, ..request }
 }
 

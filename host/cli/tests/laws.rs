@@ -113,7 +113,7 @@ impl Guest {
     }
 
     fn run(&self, query: &str, partitions: Vec<Partition>, slots: usize, merger: Arc<dyn Merger>) -> Bytes {
-        let request = Request { deadline: DEADLINE, slots, ..Request::new("law", query.to_owned()) };
+        let request = Request { deadline: DEADLINE, ..Request::new("law", query.to_owned()) };
         let root = Services {
             runner: self.runners[slots - 1].clone(),
             merger,

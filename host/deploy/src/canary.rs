@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::{Answer, CancellationToken, Error, Events, Failure, FailureKind, Floor, PartitionKey, Plan, Reason};
-use frond_run::{Question, RunError, Wired, ask, request};
+use frond_run::{Question, RunError, Wired, ask};
 use frond_test::told::details;
 
 use super::error::{Refusal, Stage, chain};
@@ -98,7 +98,7 @@ impl Canary<'_> {
     }
 
     fn ask(&self, wired: &Wired) -> Result<(), Shortfall> {
-        let own = request(&wired.app, &self.query, wired.slots);
+        let own = wired.request(&self.query);
         let is_cut = own.deadline > self.most;
         let deadline = own.deadline.min(self.most);
         let required = own.required.clone();

@@ -83,7 +83,7 @@ impl Checker<'_> {
         let app = package.clone().app().map_err(|error| refuse(error.into()))?;
         let fetch = |component: &frond_app::Component| candidate.fetch(component);
         let components = self.host.machine.load_from(package, &fetch, &tell).map_err(refuse)?;
-        let wired = components.wire_on(&app, &self.host.machine, &self.host.threads).map_err(refuse)?;
+        let wired = components.wire_on(&app, &self.host.threads).map_err(refuse)?;
         let suite = Suite::read(&app.dir, None).map_err(|cause| {
             let folder = app.dir.join("cases");
             Refusal::told(

@@ -47,7 +47,7 @@ pub async fn run<P>(
 where
     P: Future<Output = Result<Plan, Error>>,
 {
-    check_partials(&request)?;
+    check_partials(&request, services.runner.slots())?;
     let start = Instant::now();
     let own = Budget::new(start, request.deadline, request.merge_p99);
     let mut run = QueryRun {
@@ -98,14 +98,10 @@ fn split_reason(failure: Failure) -> Reason {
 }
 
 /// Checks that the largest possible partials of all slots fit the memory, before anything runs.
-fn check_partials(request: &Request) -> Result<(), Error> {
-    let worst = (request.slots as u64).saturating_mul(request.leaf_output);
+fn check_partials(request: &Request, slots: usize) -> Result<(), Error> {
+    let worst = (slots as u64).saturating_mul(request.leaf_output);
     if worst.saturating_mul(3) / 2 > request.partials_memory {
-        return Err(Error::PartialsTooLarge {
-            slots: request.slots,
-            output: request.leaf_output,
-            memory: request.partials_memory,
-        });
+        return Err(Error::PartialsTooLarge { slots, output: request.leaf_output, memory: request.partials_memory });
     }
     Ok(())
 }

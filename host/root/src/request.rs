@@ -97,8 +97,6 @@ pub struct Request {
     pub order: MergeOrder,
     /// The most partitions.
     pub partitions: usize,
-    /// The most leaves at once, at least 1.
-    pub slots: usize,
     /// Time limit of one attempt, within the deadline.
     pub leaf_time: Option<Duration>,
     /// The largest partial of a leaf, in bytes.
@@ -130,7 +128,6 @@ impl Request {
             required: Vec::new(),
             order: MergeOrder::Any,
             partitions: MAX_PARTITIONS,
-            slots: 1,
             leaf_time: None,
             leaf_output: 4 << 20,
             partials_memory: 256 << 20,

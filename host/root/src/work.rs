@@ -143,4 +143,7 @@ pub trait LeafRunner: Send + Sync {
 
     /// Signals that attempts are claimable again: after a retry or after backpressure.
     fn nudge(&self);
+
+    /// The most leaves at once, at least 1.
+    fn slots(&self) -> usize;
 }

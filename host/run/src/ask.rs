@@ -18,7 +18,7 @@ pub type Replan = Box<dyn FnOnce(Plan) -> Result<Plan, Error> + Send>;
 
 /// A query with the source of its partitions.
 pub struct Question {
-    /// Bytes of the query, and the promises to keep: see [`request`].
+    /// Bytes of the query, and the promises to keep: see [`Wired::request`].
     pub request: Request,
     /// Globs, files or folders that replace the app's source; a single `-` is stdin.
     pub input: Vec<String>,
@@ -38,27 +38,29 @@ impl Question {
     }
 }
 
-/// Makes a request with the app's promises and limits.
-#[must_use]
-pub fn request(app: &App, query: &Bytes, slots: usize) -> Request {
-    let worst = (slots as u64).saturating_mul(app.limits.leaf.output).saturating_mul(3) / 2;
-    let partials = if app.limits.partials == frond_app::AppLimits::default().partials {
-        // The default grows with the slots: otherwise a host with many cores would refuse every query.
-        app.limits.partials.max(worst.saturating_mul(2))
-    } else {
-        app.limits.partials
-    };
-    Request {
-        deadline: app.deadline,
-        floor: app.floor,
-        required: app.required.clone(),
-        order: app.order,
-        slots,
-        leaf_time: Some(app.leaf_time()),
-        leaf_output: app.limits.leaf.output,
-        partials_memory: partials,
-        retry: app.retry.query(),
-        ..Request::new(app.name.clone(), query.clone())
+impl Wired {
+    /// Makes a request with the app's promises and limits.
+    #[must_use]
+    pub fn request(&self, query: &Bytes) -> Request {
+        let app = &self.app;
+        let worst = (self.runner.slots() as u64).saturating_mul(app.limits.leaf.output).saturating_mul(3) / 2;
+        let partials = if app.limits.partials == frond_app::AppLimits::default().partials {
+            // The default grows with the slots: otherwise a host with many cores would refuse every query.
+            app.limits.partials.max(worst.saturating_mul(2))
+        } else {
+            app.limits.partials
+        };
+        Request {
+            deadline: app.deadline,
+            floor: app.floor,
+            required: app.required.clone(),
+            order: app.order,
+            leaf_time: Some(app.leaf_time()),
+            leaf_output: app.limits.leaf.output,
+            partials_memory: partials,
+            retry: app.retry.query(),
+            ..Request::new(app.name.clone(), query.clone())
+        }
     }
 }
 
@@ -102,7 +104,7 @@ pub async fn plan(wired: &Wired, question: Question) -> Result<Plan, Error> {
     let cutting = Cutting {
         app: wired.app.clone(),
         query: request.query.clone(),
-        slots: request.slots,
+        slots: wired.runner.slots(),
         most: request.partitions,
         split: wired.split(&request),
         planning: wired.planning.clone(),

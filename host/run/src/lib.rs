@@ -23,7 +23,7 @@ pub mod machine;
 pub mod planning;
 pub mod wire;
 
-pub use ask::{Question, Replan, answer, ask, plan, request};
+pub use ask::{Question, Replan, answer, ask, plan};
 pub use compile::{compile_in_children, compiler};
 pub use envelope::envelope;
 pub use error::RunError;

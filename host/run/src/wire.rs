@@ -13,7 +13,6 @@ use tokio::runtime::Handle;
 use crate::error::{RunError, Why};
 use crate::laws::{Laws, known};
 use crate::load::{Components, Tell, load};
-use crate::machine::Machine;
 use crate::planning::Planning;
 
 /// App that is ready for queries.
@@ -21,8 +20,6 @@ use crate::planning::Planning;
 pub struct Wired {
     /// The app.
     pub app: Arc<App>,
-    /// The most leaves at once.
-    pub slots: usize,
     /// The leaf, with the limits and grants of its calls.
     pub leaf: Leaf,
     /// State of the app's laws.
@@ -66,25 +63,24 @@ impl Components {
     /// See [`Components::wire`].
     pub fn wire_with(&self, app: &App, leaf: Leaf, slots: usize, runtime: &Handle) -> Result<Wired, RunError> {
         let threads = |error| RunError::machine("the slot threads could not be started", error);
-        self.wired(app, leaf, slots, Slots::start(slots, self.sandbox.clock(), runtime).map_err(threads)?)
+        self.wired(app, leaf, Slots::start(slots, self.sandbox.clock(), runtime).map_err(threads)?)
     }
 
-    /// Wires the components on slot threads that other apps share: `threads` of the `machine` that
-    /// loaded the components.
+    /// Wires the components on slot threads that other apps share, of the machine that loaded the
+    /// components.
     ///
     /// # Errors
     /// Missing leaf or merge.
-    pub fn wire_on(&self, app: &App, machine: &Machine, threads: &Slots) -> Result<Wired, RunError> {
+    pub fn wire_on(&self, app: &App, threads: &Slots) -> Result<Wired, RunError> {
         let without = || RunError::machine("the app was not wired", Why("it was loaded without a leaf"));
-        self.wired(app, self.leaf.clone().ok_or_else(without)?, machine.slots(), threads.clone())
+        self.wired(app, self.leaf.clone().ok_or_else(without)?, threads.clone())
     }
 
-    fn wired(&self, app: &App, leaf: Leaf, slots: usize, pool: Slots) -> Result<Wired, RunError> {
+    fn wired(&self, app: &App, leaf: Leaf, pool: Slots) -> Result<Wired, RunError> {
         let without = || RunError::machine("the app was not wired", Why("it was loaded without a merge"));
         let merge = self.merge.as_ref().ok_or_else(without)?;
         Ok(Wired {
             app: Arc::new(app.clone()),
-            slots,
             laws: self.laws_key(app.order).map_or(Laws::Unchecked, |key| known(&key)),
             runner: Arc::new(LeafHost::new(pool, leaf.clone())),
             leaf,

@@ -303,6 +303,10 @@ impl LeafRunner for LeafHost {
     fn nudge(&self) {
         self.slots.0.0.nudge();
     }
+
+    fn slots(&self) -> usize {
+        self.slots.0.0.count
+    }
 }
 
 /// Nice value of slot threads that step back: by the scheduler's weights, a third of the share of

@@ -20,7 +20,7 @@ const ROUNDS: usize = 1000;
 async fn neighbour(app: App, done: Arc<AtomicBool>) -> usize {
     let mut rounds = 0;
     while !done.load(Ordering::SeqCst) {
-        let request = Request { deadline: PATIENCE, floor: Floor::All, slots: 2, ..app.request("{}") };
+        let request = Request { deadline: PATIENCE, floor: Floor::All, ..app.request("{}") };
         let asked = app.ask(request, plan(["burn:3-1", "sleep-ms:2-1", "ok-1", "burn:1-2"])).await;
         let failures = asked.record.all(|event| match &event.kind {
             EventKind::AttemptEnded { failure, .. } => failure.clone(),
@@ -59,7 +59,7 @@ fn a_neighbour_of_leaves_that_are_always_stopped_at_their_deadline_is_never_harm
     let rounds = beside(&host, &app, async move {
         for round in 0..ROUNDS {
             let query = format!(r#"{{"fault": "{}"}}"#, ["spin", "sleep"][round % 2]);
-            let request = Request { deadline: ms(12), slots: 1, ..victim.request(&query) };
+            let request = Request { deadline: ms(12), ..victim.request(&query) };
             let asked = victim.ask(request, plan(["a", "b"])).await;
             let tally = asked.answer.coverage().partitions;
             assert_eq!((asked.answer.body(), tally.succeeded), (None, 0));
@@ -77,7 +77,7 @@ fn a_neighbour_of_cancelled_queries_is_never_harmed() {
     let rounds = beside(&host, &app, async move {
         for round in 0..ROUNDS {
             let query = format!(r#"{{"fault": "{}"}}"#, ["spin", "sleep", "poll-forever"][round % 3]);
-            let request = Request { deadline: PATIENCE, slots: 2, ..victim.request(&query) };
+            let request = Request { deadline: PATIENCE, ..victim.request(&query) };
             let cancel = CancellationToken::new();
             let seen = Seen::of(&victim);
             let later = cancel.clone();
@@ -105,7 +105,7 @@ fn short_and_long_deadlines_keep_apart_on_one_engine() {
     let ask = |deadline: Duration| {
         let app = app.clone();
         host.runtime.spawn(async move {
-            let request = Request { deadline, slots: 1, ..app.request(r#"{"fault": "spin"}"#) };
+            let request = Request { deadline, ..app.request(r#"{"fault": "spin"}"#) };
             app.ask(request, plan(["a"])).await
         })
     };

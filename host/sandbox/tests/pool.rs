@@ -25,7 +25,7 @@ fn merges_of_many_queries_wait_for_places_and_none_fails() {
     let ask = |query: usize| {
         let app = app.clone();
         host.runtime.spawn(async move {
-            let request = Request { deadline: PATIENCE, floor: Floor::All, slots: 4, ..app.request("{}") };
+            let request = Request { deadline: PATIENCE, floor: Floor::All, ..app.request("{}") };
             let asked = app.ask(request, plan((0..64).map(|number| format!("ok-{query}-{number}")))).await;
             (asked.answer.outcome(), asked.json()["count"].as_u64())
         })
@@ -66,7 +66,7 @@ fn on_other_threads(host: &Host, plugin: &Arc<Plugin>, count: usize) -> App {
     let limits = Limits::default();
     let slots = Slots::start(count, host.sandbox.clock(), host.runtime.handle()).unwrap();
     let leaf = Leaf { plugin: plugin.clone(), limits, deterministic: false, grants: Arc::default() };
-    App { leaves: LeafHost::new(slots, leaf), slots: count, ..host.faulty(limits, limits) }
+    App { leaves: LeafHost::new(slots, leaf), ..host.faulty(limits, limits) }
 }
 
 fn failures(asked: &Asked) -> Vec<(FailureKind, String)> {

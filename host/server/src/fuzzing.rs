@@ -73,7 +73,8 @@ fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
 /// Reads a query's events from an arbitrary number: the later events, then the end.
 fn resume(from: usize) {
     let recent = Recent::new(1, 1 << 20);
-    let recorded = recent.begin(None, &Request::new("app", Bytes::new()), 1, "text/plain", &CancellationToken::new());
+    let recorded =
+        recent.begin(None, &Request::new("app", Bytes::new()), 1, 1, "text/plain", &CancellationToken::new());
     (0..EVENTS as u64).for_each(|at| recorded.event(&Event { at, kind: EventKind::FinishStarted {} }));
     recorded.refused();
     let mut next = from;

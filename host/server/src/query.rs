@@ -13,7 +13,7 @@ use frond_deploy::Version;
 use frond_root::policy::admission::whole_cost;
 use frond_root::policy::budget::Budget;
 use frond_root::{Answer, CancellationToken, Events, Listener, Preview, QueryId, Request};
-use frond_run::{Question, RunError, answer, request};
+use frond_run::{Question, RunError, answer};
 use futures_util::FutureExt;
 use http::{HeaderMap, Uri};
 use serde::Serialize;
@@ -150,8 +150,7 @@ async fn start(
 }
 
 fn promised(version: &Version, query: Bytes, promises: Promises, limits: &Limits) -> Request {
-    let app = &version.wired.app;
-    let mut request = request(app, &query, version.wired.slots);
+    let mut request = version.wired.request(&query);
     request.deadline = promises.deadline.unwrap_or(request.deadline).min(limits.deadline.0);
     request.floor = promises.floor.unwrap_or(request.floor);
     request.required.extend(promises.required);
@@ -171,7 +170,9 @@ fn begin(
     let id = request.id;
     let cancel = CancellationToken::new();
     let caller = resources.caller.as_deref();
-    let recorded = server.recent.begin(caller, &request, version.number, &version.wired.app.content_type, &cancel);
+    let wired = &version.wired;
+    let recorded =
+        server.recent.begin(caller, &request, wired.runner.slots(), version.number, &wired.app.content_type, &cancel);
     let metering = server.telemetry.metrics.query(&request);
     let events = Events::new(vec![recorded.clone() as Arc<dyn Listener>, metering.clone()]);
     let events = match form {

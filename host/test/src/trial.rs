@@ -7,7 +7,7 @@ use frond_root::call::Limits;
 use frond_root::{
     Answer, CancellationToken, Event, EventKind, Events, Failure, FailureKind, Listener, Partition, PartitionKey, Usage,
 };
-use frond_run::{Question, RunError, ask, request};
+use frond_run::{Question, RunError, ask};
 use frond_sandbox::{Guests, Leaf, Trial};
 use serde::Serialize;
 
@@ -210,7 +210,7 @@ impl Tester {
         let limits = leaf.limits;
         let wrong = |error: RunError| Fixture::new(chain(&error));
         let wired = self.components.wire_with(&app, leaf, slots, self.runtime.handle()).map_err(wrong)?;
-        let own = request(&app, &case.query, slots);
+        let own = wired.request(&case.query);
         let mut required = own.required.clone();
         required.extend(promises.require.iter().map(|key| PartitionKey::from(key.as_str())));
         let asked = frond_root::Request {

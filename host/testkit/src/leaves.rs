@@ -67,7 +67,7 @@ struct State {
 /// Scripted runner as its tasks share it.
 struct Shared {
     script: Script,
-    slots: u32,
+    slots: usize,
     state: Mutex<State>,
 }
 
@@ -75,16 +75,16 @@ struct Shared {
 pub struct Leaves(Arc<Shared>);
 
 impl Leaves {
-    /// A runner with as many slots as any query asks for.
-    #[must_use]
-    pub fn new(script: Script) -> Self {
-        Self::with_slots(script, 1 << 20)
-    }
-
     /// A runner with `slots` slots for all queries together.
     #[must_use]
-    pub fn with_slots(script: Script, slots: u32) -> Self {
+    pub fn new(script: Script, slots: usize) -> Self {
         Self(Arc::new(Shared { script, slots, state: Mutex::default() }))
+    }
+
+    /// A runner of the same leaves with this many slots, before its first query.
+    #[must_use]
+    pub fn on_slots(&self, slots: usize) -> Self {
+        Self::new(self.0.script.clone(), slots)
     }
 
     /// Snapshot of the counters and the history.
@@ -120,6 +120,10 @@ impl LeafRunner for Leaves {
     fn nudge(&self) {
         fill(&self.0);
     }
+
+    fn slots(&self) -> usize {
+        self.0.slots
+    }
 }
 
 /// An attempt on its slot, with the signal that stops it.
@@ -139,7 +143,7 @@ fn fill(shared: &Arc<Shared>) {
 
 fn claim(shared: &Shared) -> Option<Claim> {
     let mut state = shared.state.lock().unwrap();
-    let slot = (0..shared.slots).find(|slot| !state.busy.contains(slot))?;
+    let slot = (0_u32..).take(shared.slots).find(|slot| !state.busy.contains(slot))?;
     let now = Instant::now();
     let (attempt, closed) =
         state.attached.iter().find_map(|(work, closed)| Some((Attempt::claim(work, slot, now)?, closed.clone())))?;

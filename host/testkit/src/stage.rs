@@ -31,14 +31,13 @@ pub fn plan_weighing(weights: &[u64]) -> Plan {
     Plan::new(weights.iter().enumerate().map(one).collect()).unwrap()
 }
 
-/// A request with a deadline of one second, four slots, and small partials.
+/// A request with a deadline of one second, and small partials.
 #[must_use]
 pub fn request() -> Request {
     Request {
         // Fixed, because the jitter of retries depends on it.
         id: QueryId::from(1),
         deadline: ms(1000),
-        slots: 4,
         leaf_output: 1 << 10,
         partials_memory: 1 << 20,
         ..Request::new("test", "query")
@@ -56,16 +55,22 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A stage with these leaves and a merge that sorts.
+    /// A stage with these leaves, on four slots, and a merge that sorts.
     #[must_use]
     pub fn new(script: Script) -> Self {
         Self::with(script, Merges::sorted())
     }
 
-    /// A stage with these leaves and this merge.
+    /// A stage with these leaves, on four slots, and this merge.
     #[must_use]
     pub fn with(script: Script, merges: Merges) -> Self {
-        Self { leaves: Arc::new(Leaves::new(script)), merges, record: Record::default() }
+        Self { leaves: Arc::new(Leaves::new(script, 4)), merges, record: Record::default() }
+    }
+
+    /// Replaces the leaves' runner by one with this many slots.
+    #[must_use]
+    pub fn on_slots(self, slots: usize) -> Self {
+        Self { leaves: Arc::new(self.leaves.on_slots(slots)), ..self }
     }
 
     /// Services for the flow.

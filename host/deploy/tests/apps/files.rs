@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_deploy::{Health, Origin, Settings, Stage, Watching};
 use frond_root::{CancellationToken, Event, EventKind, Events, Floor, Listener};
-use frond_run::{Question, Role, ask, request};
+use frond_run::{Question, Role, ask};
 use tokio::sync::oneshot;
 
 use crate::kit::{Apps, PI, core_module, digest, garbage, marked, plugin, serve_as_server};
@@ -39,7 +39,7 @@ async fn a_changed_component_serves_while_a_query_ends_on_the_old_one() {
 
     let body =
         Bytes::from_static(br#"{"query": {}, "partitions": [{"key": "ok", "data": 1}, {"key": "sleep", "data": 1}]}"#);
-    let request = frond_root::Request { floor: Floor::BestEffort, ..request(&old.wired.app, &body, old.wired.slots) };
+    let request = frond_root::Request { floor: Floor::BestEffort, ..old.wired.request(&body) };
     let (events, begun) = first_ended();
     let cancel = CancellationToken::new();
     let wired = old.wired.clone();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_deploy::{AppView, ChangeError, Health, Host, OpenError, Registry, Settings, Stage, Version, Watching};
 use frond_root::{Answer, CancellationToken, Events};
-use frond_run::{Machine, Question, ask, request};
+use frond_run::{Machine, Question, ask};
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast::Receiver;
@@ -207,7 +207,7 @@ impl Served {
 /// Queries a version.
 pub(crate) async fn answer(version: &Version, query: &str) -> Answer {
     let query = Bytes::copy_from_slice(query.as_bytes());
-    let request = request(&version.wired.app, &query, version.wired.slots);
+    let request = version.wired.request(&query);
     ask(&version.wired, Question::new(request), Events::default(), CancellationToken::new()).await.unwrap()
 }
 

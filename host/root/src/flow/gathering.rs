@@ -98,11 +98,12 @@ impl Drop for CloseOnDrop {
 
 pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memory: Held) -> GatherResult {
     let request = &run.request;
+    let slots = run.services.runner.slots();
     let scatter = Scatter::new(
         plan.clone(),
         request.query.clone(),
         Window {
-            slots: request.slots,
+            slots,
             leaf_deadline: run.budget.leaf_deadline,
             limit: run.budget.limit,
             leaf_time: request.leaf_time,
@@ -120,7 +121,7 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
         texts: TextBudget::new(MAX_EVENT_TEXTS, 0),
         gather: Gather::new(request.id, plan, demand, run.budget).retrying(request.retry),
         partials: Partials::new(request.order, request.partials_memory),
-        folds: Folds::new(request.slots),
+        folds: Folds::new(slots),
         previews: Previews::new(run),
         run,
         scatter,

@@ -54,7 +54,7 @@ impl QueryRun {
             query: self.request.id,
             app: self.request.app.clone(),
             deadline: micros(self.request.deadline),
-            slots: self.request.slots,
+            slots: self.services.runner.slots(),
             floor: self.request.floor,
             unix_ms: SystemTime::now()
                 .duration_since(UNIX_EPOCH)

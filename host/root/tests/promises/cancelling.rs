@@ -97,7 +97,8 @@ async fn leaves_that_are_slow_to_stop_are_waited_for_a_little() {
 
 #[tokio::test(start_paused = true)]
 async fn two_queries_on_one_runner_end_each_on_its_own() {
-    let stage = Stage::new(Script::by(|index, _| Turn::succeed().after(ms(100 + 10 * u64::from(index)))));
+    let script = Script::by(|index, _| Turn::succeed().after(ms(100 + 10 * u64::from(index))));
+    let stage = Stage::new(script).on_slots(16);
     let mut other = request();
     other.floor = Floor::BestEffort;
     let (first, second) = tokio::join!(stage.ask(request(), plan(8)), stage.ask_and_cancel(other, plan(8), ms(105)),);

@@ -33,7 +33,7 @@ async fn a_floor_out_of_reach_ends_the_query_at_once() {
     }));
     let mut request = request();
     request.floor = Floor::AtLeast(0.7);
-    request.slots = 10;
+    let stage = stage.on_slots(10);
     let start = Instant::now();
     let answer = stage.ask(request, plan(10)).await;
     assert_eq!(reason(&answer), &Reason::BelowFloor);
@@ -162,7 +162,7 @@ async fn the_account_names_what_failed_before_what_was_stopped_for_it() {
     let slow = Script::all(Turn::succeed().after(ms(900)));
     let stage = Stage::new(slow.at(500, Turn::fail(FailureKind::Trap).after(ms(50))));
     let mut request = request();
-    request.slots = 1000;
+    let stage = stage.on_slots(1000);
     request.partials_memory = 16 << 20;
     let answer = stage.ask(request, plan(900)).await;
     let coverage = answer.coverage();
@@ -178,7 +178,7 @@ async fn the_account_names_what_failed_before_what_was_stopped_for_it() {
 async fn what_was_late_comes_after_what_failed_and_before_what_did_not_begin() {
     let stage = Stage::new(Script::all(Turn::never()).at(1, Turn::fail(FailureKind::InvalidPartition).after(ms(5))));
     let mut request = request();
-    request.slots = 2;
+    let stage = stage.on_slots(2);
     request.floor = Floor::BestEffort;
     let answer = stage.ask(request, plan(5)).await;
     let named: Vec<_> = answer.coverage().missing.iter().map(|one| (one.index, one.status)).collect();

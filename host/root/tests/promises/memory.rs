@@ -17,9 +17,8 @@ fn growing() -> Merges {
 }
 
 /// A request with memory for eight partials, charged at 1.5 times their size.
-fn tight(slots: usize) -> Request {
+fn tight() -> Request {
     let mut request = request();
-    request.slots = slots;
     request.leaf_output = PARTIAL as u64;
     request.partials_memory = 12_000;
     request
@@ -39,7 +38,7 @@ fn holds(stage: &Stage) -> Vec<(bool, u64)> {
 #[tokio::test(start_paused = true)]
 async fn leaves_are_held_back_until_folds_have_made_room() {
     let stage = Stage::with(Script::all(big().after(ms(2))), shrinking().taking(ms(20)));
-    let mut request = tight(4);
+    let mut request = tight();
     request.deadline = ms(60_000);
     let answer = stage.ask(request, plan(300)).await;
     assert!(matches!(answer, Answer::Complete { .. }));
@@ -56,8 +55,8 @@ async fn leaves_are_held_back_until_folds_have_made_room() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_held_stays_bounded_while_merges_are_slow() {
-    let stage = Stage::with(Script::all(big().after(ms(1))), shrinking().taking(ms(50)));
-    let mut request = tight(8);
+    let stage = Stage::with(Script::all(big().after(ms(1))), shrinking().taking(ms(50))).on_slots(8);
+    let mut request = tight();
     request.deadline = ms(600_000);
     stage.ask(request, plan(500)).await;
     let folds = stage.merges.folds();
@@ -79,7 +78,7 @@ async fn what_is_held_stays_bounded_while_merges_are_slow() {
 async fn a_merge_that_does_not_shrink_is_never_waited_for_in_vain() {
     for order in [MergeOrder::Any, MergeOrder::Partition] {
         let stage = Stage::with(Script::all(big().after(ms(2))), growing());
-        let mut request = tight(4);
+        let mut request = tight();
         request.order = order;
         let answer = stage.ask(request, plan(40)).await;
         assert!(matches!(answer, Answer::Complete { .. }), "{order:?}: {answer:?}");
@@ -98,7 +97,7 @@ async fn a_gap_in_an_ordered_merge_is_never_held_back_for_its_own_sake() {
         }),
         shrinking(),
     );
-    let mut request = tight(4);
+    let mut request = tight();
     request.order = MergeOrder::Partition;
     let answer = stage.ask(request, plan(40)).await;
     assert!(matches!(answer, Answer::Complete { .. }), "{answer:?}");
@@ -106,8 +105,8 @@ async fn a_gap_in_an_ordered_merge_is_never_held_back_for_its_own_sake() {
 
 #[tokio::test(start_paused = true)]
 async fn leaves_are_let_go_on_when_a_fold_is_over_however_late() {
-    let stage = Stage::with(Script::all(big()), shrinking().taking(ms(100)));
-    let mut request = tight(8);
+    let stage = Stage::with(Script::all(big()), shrinking().taking(ms(100))).on_slots(8);
+    let mut request = tight();
     request.floor = Floor::BestEffort;
     request.deadline = ms(5000);
     let answer = stage.ask(request, plan(100)).await;

@@ -14,7 +14,7 @@ async fn a_merge_that_fails_ends_the_query_with_its_coverage() {
         Merges::sorted().failing_at(0, FailureKind::Trap),
     );
     let mut request = request();
-    request.slots = 12;
+    let stage = stage.on_slots(12);
     request.floor = Floor::BestEffort;
     let start = Instant::now();
     let answer = stage.ask(request, plan(20)).await;
@@ -97,9 +97,7 @@ async fn large_partials_are_folded_while_the_last_leaves_run() {
     let large = |after| Turn::give(vec![b'x'; 64 << 10]).after(after);
     let stage =
         Stage::with(Script::all(large(ms(10))).at(3, large(ms(15))), Merges::by(|partials| partials[0].clone()));
-    let mut request = request();
-    request.slots = 4;
-    stage.ask(request, plan(4)).await;
+    stage.ask(request(), plan(4)).await;
     let folds = stage.merges.folds();
     assert_eq!(folds.iter().map(|fold| fold.inputs.len()).collect::<Vec<_>>(), [3, 2]);
     assert!(folds[0].began < folds[1].began, "the first fold did not wait for the last leaf");
@@ -146,7 +144,7 @@ async fn an_ordered_merge_sees_partials_in_the_order_of_partitions() {
         Merges::joined().taking(ms(1)),
     );
     let mut request = request();
-    request.slots = 60;
+    let stage = stage.on_slots(60);
     request.floor = Floor::BestEffort;
     request.order = MergeOrder::Partition;
     let answer = stage.ask(request, plan(60)).await;

@@ -76,7 +76,7 @@ async fn below_the_floor_there_is_no_answer_but_an_account() {
     let stage = Stage::new(Script::by(|index, _| if index < 5 { Turn::succeed() } else { Turn::never() }));
     let mut request = request();
     request.floor = Floor::AtLeast(0.6);
-    request.slots = 16;
+    let stage = stage.on_slots(16);
     let start = Instant::now();
     let answer = stage.ask(request, plan(10)).await;
     assert_eq!(reason(&answer), &Reason::BelowFloor);
@@ -150,8 +150,8 @@ async fn what_is_known_to_be_lost_is_tried_first_and_ends_a_query_that_needs_all
     };
     for order in [MergeOrder::Any, MergeOrder::Partition] {
         let script = Script::all(Turn::succeed().after(ms(10))).at(7, Turn::fail(FailureKind::InvalidPartition));
-        let stage = Stage::new(script);
-        let request = Request { slots: 1, order, ..request() };
+        let stage = Stage::new(script).on_slots(1);
+        let request = Request { order, ..request() };
         let answer = stage.ask(request, lost(7)).await;
         assert_eq!(reason(&answer), &Reason::BelowFloor);
         let begun: Vec<_> = stage.leaves.counts().begun.iter().map(|one| one.index).collect();

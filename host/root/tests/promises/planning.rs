@@ -59,11 +59,11 @@ async fn a_required_key_that_is_not_planned_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn partials_that_could_not_fit_are_refused_before_anything_runs() {
+    let stage = Stage::new(Script::all(Turn::succeed())).on_slots(64);
     let mut request = request();
-    request.slots = 64;
     request.leaf_output = 4 << 20;
     request.partials_memory = 256 << 20;
-    let (error, stage) = refused(request, Ok(plan(1))).await;
+    let error = run(request, async { Ok(plan(1)) }, stage.root(), CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, Error::PartialsTooLarge { slots: 64, .. }));
     assert!(stage.record.events().is_empty());
 }

@@ -157,15 +157,15 @@ fn steady(apart: u64) -> Script {
     Script::by(move |index, _| Turn::succeed().after(ms(apart * u64::from(index + 1))))
 }
 
-/// A request with these slots and a deadline in milliseconds.
-fn patient(slots: usize, deadline: u64) -> Request {
-    Request { slots, deadline: ms(deadline), ..request() }
+/// A request with a deadline in milliseconds.
+fn patient(deadline: u64) -> Request {
+    Request { deadline: ms(deadline), ..request() }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_answer_so_far_is_shown_four_times_a_second() {
-    let stage = Stage::new(steady(50));
-    let (answer, shown) = watched(&stage, patient(100, 20_000), plan(100)).await;
+    let stage = Stage::new(steady(50)).on_slots(100);
+    let (answer, shown) = watched(&stage, patient(20_000), plan(100)).await;
     assert_eq!(words(&answer), (0..100).collect::<Vec<_>>());
     let times: Vec<_> = shown.iter().map(|one| one.since_start.as_millis()).collect();
     assert!((15..=20).contains(&times.len()), "{times:?}");
@@ -176,8 +176,8 @@ async fn the_answer_so_far_is_shown_four_times_a_second() {
 #[tokio::test(start_paused = true)]
 async fn each_holds_what_had_come_and_says_how_much_that_is() {
     let weights: Vec<u64> = (1..=40).collect();
-    let stage = Stage::new(steady(100));
-    let (_, shown) = watched(&stage, patient(40, 20_000), plan_weighing(&weights)).await;
+    let stage = Stage::new(steady(100)).on_slots(40);
+    let (_, shown) = watched(&stage, patient(20_000), plan_weighing(&weights)).await;
     assert!(shown.len() >= 10);
     for one in &shown {
         assert_eq!(one.words, (0..one.words.len() as u32).collect::<Vec<_>>());
@@ -195,7 +195,7 @@ async fn emissions_of_leaves_that_run_are_no_part_of_it() {
     let half = Turn::never().emitting(ms(10), "1000", 0.5);
     let script = Script::all(Turn::succeed().after(ms(300))).at(1, half);
     let (answer, shown) =
-        watched(&Stage::new(script), Request { floor: Floor::BestEffort, ..patient(4, 2000) }, plan(3)).await;
+        watched(&Stage::new(script), Request { floor: Floor::BestEffort, ..patient(2000) }, plan(3)).await;
     assert_eq!(words(&answer), [0, 2, 1000]);
     assert_eq!(shown.iter().map(|one| one.words.clone()).collect::<Vec<_>>(), [[0, 2]]);
     assert_eq!(shown[0].covered.covered, 2);
@@ -203,12 +203,12 @@ async fn emissions_of_leaves_that_run_are_no_part_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn without_anybody_watching_nothing_is_made() {
-    let stage = Stage::new(steady(50));
-    let answer = stage.ask(patient(100, 20_000), plan(100)).await;
+    let stage = Stage::new(steady(50)).on_slots(100);
+    let answer = stage.ask(patient(20_000), plan(100)).await;
     assert_eq!(stage.merges.finishes().len(), 1);
     assert_eq!(words(&answer).len(), 100);
-    let quick = Stage::new(steady(1));
-    let (_, shown) = watched(&quick, patient(100, 20_000), plan(100)).await;
+    let quick = Stage::new(steady(1)).on_slots(100);
+    let (_, shown) = watched(&quick, patient(20_000), plan(100)).await;
     assert_eq!((shown.len(), quick.merges.finishes().len()), (0, 1), "nor when it is over soon");
 }
 
@@ -216,18 +216,18 @@ async fn without_anybody_watching_nothing_is_made() {
 async fn nothing_new_is_nothing_to_show() {
     let script = Script::all(Turn::succeed().after(ms(10))).at(3, Turn::succeed().after(ms(9000)));
     let stage = Stage::new(script);
-    let (_, shown) = watched(&stage, patient(4, 20_000), plan(4)).await;
+    let (_, shown) = watched(&stage, patient(20_000), plan(4)).await;
     assert_eq!(shown.iter().map(|one| one.words.clone()).collect::<Vec<_>>(), [[0, 1, 2]]);
     let failing = Stage::new(Script::all(Turn::fail(FailureKind::Trap).after(ms(10))).at(1, Turn::never()));
-    let (_, shown) = watched(&failing, Request { floor: Floor::BestEffort, ..patient(4, 2000) }, plan(4)).await;
+    let (_, shown) = watched(&failing, Request { floor: Floor::BestEffort, ..patient(2000) }, plan(4)).await;
     assert_eq!((shown, failing.merges.finishes().len()), (Vec::new(), 0), "nothing has come");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_preview_that_takes_long_is_made_less_often() {
     for takes in [100, 400] {
-        let stage = Stage::with(steady(50), Merges::sorted().finishing_after(ms(takes)));
-        let (answer, shown) = watched(&stage, patient(200, 30_000), plan(200)).await;
+        let stage = Stage::with(steady(50), Merges::sorted().finishing_after(ms(takes))).on_slots(200);
+        let (answer, shown) = watched(&stage, patient(30_000), plan(200)).await;
         assert!(matches!(answer, Answer::Complete { .. }));
         assert!(shown.len() >= 3, "{shown:?}");
         for pair in shown.windows(2) {
@@ -240,11 +240,11 @@ async fn a_preview_that_takes_long_is_made_less_often() {
 
 #[tokio::test(start_paused = true)]
 async fn a_preview_never_holds_up_the_answer() {
-    let alone = Stage::new(steady(20)).ask(patient(100, 20_000), plan(100)).await;
+    let alone = Stage::new(steady(20)).on_slots(100).ask(patient(20_000), plan(100)).await;
     for fate in [Fate::Takes(ms(0)), Fate::Takes(ms(300)), Fate::Takes(ms(10_000)), Fate::Hangs, Fate::Fails] {
-        let stage = Stage::new(steady(20));
+        let stage = Stage::new(steady(20)).on_slots(100);
         let beside = Beside::new(&stage, fate);
-        let (answer, _) = beside.ask(&stage, EVERY, patient(100, 20_000), plan(100)).await;
+        let (answer, _) = beside.ask(&stage, EVERY, patient(20_000), plan(100)).await;
         assert!(beside.made() > 0, "{fate:?}");
         assert_eq!(answer.body(), alone.body(), "{fate:?}");
         assert_eq!(answer.coverage().timings.total, alone.coverage().timings.total, "{fate:?}");
@@ -254,9 +254,9 @@ async fn a_preview_never_holds_up_the_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_preview_that_fails_is_left_out_and_the_next_is_made() {
-    let stage = Stage::new(steady(50));
+    let stage = Stage::new(steady(50)).on_slots(100);
     let beside = Beside::new(&stage, Fate::Fails);
-    let (answer, shown) = beside.ask(&stage, EVERY, patient(100, 20_000), plan(100)).await;
+    let (answer, shown) = beside.ask(&stage, EVERY, patient(20_000), plan(100)).await;
     assert!(matches!(answer, Answer::Complete { .. }), "{answer:?}");
     assert!(shown.is_empty() && (15..=20).contains(&beside.made()), "{}", beside.made());
     assert!(answer.coverage().failures.is_empty());
@@ -266,16 +266,16 @@ async fn a_preview_that_fails_is_left_out_and_the_next_is_made() {
 
 #[tokio::test(start_paused = true)]
 async fn a_preview_that_hangs_ends_with_the_gather() {
-    let stage = Stage::new(steady(50));
+    let stage = Stage::new(steady(50)).on_slots(100);
     let beside = Beside::new(&stage, Fate::Hangs);
-    let (answer, shown) = beside.ask(&stage, EVERY, patient(100, 20_000), plan(100)).await;
+    let (answer, shown) = beside.ask(&stage, EVERY, patient(20_000), plan(100)).await;
     assert!(matches!(answer, Answer::Complete { .. }));
     assert_eq!((shown, beside.made()), (Vec::new(), 1), "one is under way at most");
     beside.over().await;
     // The same at the deadline.
-    let stage = Stage::new(steady(50).at(9, Turn::never()));
+    let stage = Stage::new(steady(50).at(9, Turn::never())).on_slots(100);
     let beside = Beside::new(&stage, Fate::Hangs);
-    let request = Request { floor: Floor::BestEffort, ..patient(100, 1000) };
+    let request = Request { floor: Floor::BestEffort, ..patient(1000) };
     let (answer, _) = beside.ask(&stage, EVERY, request, plan(10)).await;
     assert_eq!(words(&answer), (0..9).collect::<Vec<_>>());
     assert!(answer.coverage().timings.total <= 1000.0);
@@ -284,9 +284,9 @@ async fn a_preview_that_hangs_ends_with_the_gather() {
 
 #[tokio::test(start_paused = true)]
 async fn a_query_that_is_dropped_takes_its_preview_along() {
-    let stage = Stage::new(steady(50));
+    let stage = Stage::new(steady(50)).on_slots(100);
     let beside = Beside::new(&stage, Fate::Hangs);
-    let query = beside.ask(&stage, EVERY, patient(100, 20_000), plan(100));
+    let query = beside.ask(&stage, EVERY, patient(20_000), plan(100));
     assert!(tokio::time::timeout(ms(1000), query).await.is_err());
     assert_eq!(beside.made(), 1);
     beside.over().await;
@@ -296,9 +296,9 @@ async fn a_query_that_is_dropped_takes_its_preview_along() {
 async fn partials_too_large_for_one_merge_are_not_shown() {
     let large = "7".repeat(300 << 10);
     let script = Script::by(move |index, _| Turn::give(large.clone()).after(ms(100 * u64::from(index + 1))));
-    let roomy = Request { leaf_output: 1 << 20, partials_memory: 1 << 30, ..patient(40, 20_000) };
+    let roomy = Request { leaf_output: 1 << 20, partials_memory: 1 << 30, ..patient(20_000) };
     let merges = Merges::by(|partials| partials.concat().into());
-    let stage = Stage::with(script, merges);
+    let stage = Stage::with(script, merges).on_slots(40);
     let watcher = Watcher::new(EVERY);
     let events = Events::new(Vec::new()).previewing(Arc::new(Lengths(watcher.clone())));
     let root = Services { events, ..stage.root() };
@@ -326,8 +326,8 @@ async fn folds_go_on_beside_a_preview() {
     // Sixteen leaves end at once during a slow preview: their partials are folded before it ends.
     let script = Script::by(|index, _| Turn::succeed().after(if index == 0 { ms(100) } else { ms(260) }))
         .at(17, Turn::succeed().after(ms(3000)));
-    let stage = Stage::with(script, Merges::sorted().finishing_after(ms(1000)));
-    let (answer, shown) = watched(&stage, patient(100, 20_000), plan(18)).await;
+    let stage = Stage::with(script, Merges::sorted().finishing_after(ms(1000))).on_slots(100);
+    let (answer, shown) = watched(&stage, patient(20_000), plan(18)).await;
     assert_eq!(words(&answer).len(), 18);
     assert_eq!(shown[0].words, [0]);
     let folded = stage.merges.folds().iter().filter_map(|fold| fold.ended).min().unwrap();
@@ -337,8 +337,8 @@ async fn folds_go_on_beside_a_preview() {
 #[tokio::test(start_paused = true)]
 async fn in_order_a_preview_is_in_order() {
     let turn = |index: u32| Turn::give((index * 7 % 30).to_string()).after(ms(1 + u64::from(index * 13 % 30) * 100));
-    let stage = Stage::with(Script::by(move |index, _| turn(index)), Merges::joined());
-    let request = Request { order: MergeOrder::Partition, ..patient(30, 20_000) };
+    let stage = Stage::with(Script::by(move |index, _| turn(index)), Merges::joined()).on_slots(30);
+    let request = Request { order: MergeOrder::Partition, ..patient(20_000) };
     let (answer, shown) = watched(&stage, request, plan(30)).await;
     let whole: Vec<u32> = (0..30).map(|index| index * 7 % 30).collect();
     assert_eq!(words(&answer), whole);
@@ -353,14 +353,14 @@ async fn in_order_a_preview_is_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn after_long_planning_the_first_waits_for_something_to_show() {
-    let stage = Stage::new(steady(50));
+    let stage = Stage::new(steady(50)).on_slots(10);
     let watcher = Watcher::new(EVERY);
     let root = Services { events: Events::default().previewing(watcher.clone()), ..stage.root() };
     let planning = async {
         tokio::time::sleep(ms(2000)).await;
         Ok(plan(10))
     };
-    flow::run(patient(10, 20_000), planning, root, CancellationToken::new()).await.unwrap();
+    flow::run(patient(20_000), planning, root, CancellationToken::new()).await.unwrap();
     let shown = watcher.shown();
     assert!(!shown.is_empty() && shown[0].since_start >= ms(2050), "{shown:?}");
     assert!(shown.iter().all(|one| !one.words.is_empty()));
@@ -368,8 +368,9 @@ async fn after_long_planning_the_first_waits_for_something_to_show() {
 
 #[tokio::test(start_paused = true)]
 async fn what_ends_a_query_early_ends_its_previews() {
-    let stage = Stage::with(steady(50).at(30, Turn::fail(FailureKind::InvalidQuery).after(ms(1500))), Merges::sorted());
-    let (answer, shown) = watched(&stage, patient(100, 20_000), plan(100)).await;
+    let stage = Stage::with(steady(50).at(30, Turn::fail(FailureKind::InvalidQuery).after(ms(1500))), Merges::sorted())
+        .on_slots(100);
+    let (answer, shown) = watched(&stage, patient(20_000), plan(100)).await;
     assert!(matches!(answer, Answer::Failed { .. }));
     assert!(shown.iter().all(|one| one.arrived <= ms(1500)));
     let ends = stage.record.all(|event| match event.kind {
@@ -414,13 +415,13 @@ impl Case {
             (after, _) => Turn::succeed().after(ms(after)),
         });
         let merges = if self.in_order { Merges::joined() } else { Merges::sorted() };
-        Stage::with(script, merges.taking(ms(self.takes)))
+        Stage::with(script, merges.taking(ms(self.takes))).on_slots(self.slots)
     }
 
     fn request(&self) -> Request {
         let order = if self.in_order { MergeOrder::Partition } else { MergeOrder::Any };
         let floor = Floor::BestEffort;
-        Request { order, leaf_output: 1, partials_memory: self.memory, floor, ..patient(self.slots, 60_000) }
+        Request { order, leaf_output: 1, partials_memory: self.memory, floor, ..patient(60_000) }
     }
 
     async fn check(self) -> Result<(), TestCaseError> {

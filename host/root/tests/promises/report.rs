@@ -12,8 +12,9 @@ async fn some_of_everything() -> (Coverage, Stage) {
             .at(2, Turn::never().emitting(ms(10), "70", 0.5))
             .at(3, Turn::never())
             .at_attempt(5, 1, Turn::fail(FailureKind::Unavailable).after(ms(10))),
-    );
-    let request = Request { floor: Floor::BestEffort, required: vec!["p0".into()], slots: 8, ..request() };
+    )
+    .on_slots(8);
+    let request = Request { floor: Floor::BestEffort, required: vec!["p0".into()], ..request() };
     let answer = stage.ask(request, plan_weighing(&[50, 40, 30, 20, 10, 10])).await;
     (answer.coverage().clone(), stage)
 }

@@ -133,7 +133,6 @@ impl Case {
             floor: self.floor,
             required: self.required.iter().map(|index| format!("p{index}").into()).collect(),
             order: self.order,
-            slots: self.slots,
             leaf_time: self.leaf_time.map(ms),
             leaf_output: 1,
             partials_memory: self.memory,
@@ -160,7 +159,7 @@ impl Case {
         if let Some(at) = self.merge_hangs_at {
             merges = merges.hanging_at(at);
         }
-        Stage::with(script, merges)
+        Stage::with(script, merges).on_slots(self.slots)
     }
 }
 

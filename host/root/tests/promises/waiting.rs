@@ -104,7 +104,7 @@ async fn the_wait_is_armed_anew_by_each_arrival() {
     let stage = Stage::new(one_each_100_ms(8));
     let mut request = request();
     request.deadline = ms(2000);
-    request.slots = 10;
+    let stage = stage.on_slots(10);
     request.floor = Floor::AtLeast(0.2);
     // Without restarts, the first wait would end long before the eighth partial arrives.
     let answer = stage.ask(request, plan(10)).await;

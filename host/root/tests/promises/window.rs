@@ -37,9 +37,8 @@ fn work(scatter: Arc<Scatter>) -> Arc<dyn Work> {
 async fn the_window_is_filled_and_never_passed() {
     for slots in [1, 2, 7, 64] {
         let stage = Stage::new(Script::by(|index, _| Turn::succeed().after(ms(1 + u64::from(index) % 5))));
-        let mut request = request();
-        request.slots = slots;
-        stage.ask(request, plan(200)).await;
+        let stage = stage.on_slots(slots);
+        stage.ask(request(), plan(200)).await;
         assert_eq!(stage.leaves.counts().most, slots);
     }
 }
@@ -51,9 +50,8 @@ async fn what_many_slots_tell_at_once_is_told_in_the_order_in_which_it_happened(
     let stage = Stage::new(Script::by(|index, _| {
         Turn::succeed().after(Duration::from_micros(200 + u64::from(index * 7 % 90)))
     }));
-    let mut request = request();
-    request.slots = 5;
-    stage.ask(request, plan(300)).await;
+    let stage = stage.on_slots(5);
+    stage.ask(request(), plan(300)).await;
     let times = stage.record.all(|event| match event.kind {
         EventKind::AttemptStarted { .. } | EventKind::AttemptEnded { .. } => Some(event.at),
         _ => None,
@@ -72,7 +70,7 @@ async fn a_hundred_thousand_partitions_are_answered() {
         let stage = Stage::with(Script::all(Turn::give("1")), count);
         let mut request = request();
         request.order = order;
-        request.slots = 16;
+        let stage = stage.on_slots(16);
         let answer = stage.ask(request, plan(100_000)).await;
         assert!(matches!(answer, Answer::Complete { .. }));
         assert_eq!(answer.body().unwrap(), "100000");
@@ -84,7 +82,7 @@ async fn the_heaviest_partitions_start_first_unless_the_order_matters() {
     for (order, first) in [(MergeOrder::Any, [3, 1, 0]), (MergeOrder::Partition, [0, 1, 2])] {
         let stage = Stage::new(Script::all(Turn::succeed().after(ms(5))));
         let mut request = request();
-        request.slots = 1;
+        let stage = stage.on_slots(1);
         request.order = order;
         stage.ask(request, plan_weighing(&[2, 3, 1, 9])).await;
         let begun: Vec<u32> = stage.leaves.counts().begun.iter().map(|one| one.index).collect();

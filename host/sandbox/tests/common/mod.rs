@@ -57,7 +57,6 @@ pub(crate) fn runtime() -> Runtime {
 pub(crate) struct Host {
     pub(crate) sandbox: Sandbox,
     pub(crate) slots: Slots,
-    pub(crate) count: usize,
     pub(crate) runtime: Runtime,
 }
 
@@ -77,7 +76,7 @@ impl Host {
         let count = settings.slots;
         let sandbox = Sandbox::new(settings).unwrap();
         let slots = Slots::start(count, sandbox.clock(), runtime.handle()).unwrap();
-        Self { sandbox, slots, count, runtime }
+        Self { sandbox, slots, runtime }
     }
 
     pub(crate) fn plugin(&self, wasm: &[u8], roles: &[Role], metered: bool) -> Arc<Plugin> {
@@ -94,7 +93,6 @@ impl Host {
             ),
             merger: Arc::new(Lines),
             limits,
-            slots: self.count,
         }
     }
 
@@ -123,7 +121,6 @@ pub(crate) struct App {
     pub(crate) leaves: LeafHost,
     pub(crate) merger: Arc<dyn Merger>,
     pub(crate) limits: Limits,
-    pub(crate) slots: usize,
 }
 
 impl App {
@@ -132,7 +129,6 @@ impl App {
         Request {
             deadline: PATIENCE,
             floor: Floor::BestEffort,
-            slots: self.slots,
             leaf_output: self.limits.output,
             partials_memory: 1 << 30,
             ..Request::new("test", query.to_owned())
@@ -203,6 +199,10 @@ impl LeafRunner for Seen {
 
     fn nudge(&self) {
         self.leaves.nudge();
+    }
+
+    fn slots(&self) -> usize {
+        self.leaves.slots()
     }
 }
 

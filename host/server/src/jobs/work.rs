@@ -83,10 +83,10 @@ impl AppVersion for ServedVersion {
     }
 
     fn request(&self, query: &Bytes) -> Request {
-        let app = &self.version.wired.app;
-        let retry = app.retry.job();
-        let leaf_time = Some(app.job_leaf_time());
-        Request { retry, leaf_time, ..frond_run::request(app, query, self.version.wired.slots) }
+        let wired = &self.version.wired;
+        let retry = wired.app.retry.job();
+        let leaf_time = Some(wired.app.job_leaf_time());
+        Request { retry, leaf_time, ..wired.request(query) }
     }
 
     async fn plan(&self, request: &Request) -> Result<Plan, Error> {

@@ -12,7 +12,7 @@ const PLENTY: usize = 1 << 30;
 
 fn begin(recent: &Recent, id: u128, query: impl Into<Bytes>) -> Arc<QueryRecord> {
     let request = Request { id: QueryId::from(id), query: query.into(), ..frond_testkit::request() };
-    recent.begin(None, &request, 1, "text/plain", &CancellationToken::new())
+    recent.begin(None, &request, 1, 1, "text/plain", &CancellationToken::new())
 }
 
 /// A query that begins and ends.
@@ -209,7 +209,7 @@ fn a_list_is_of_one_app_or_one_outcome_the_newest_first() {
     let recent = Recent::new(10, PLENTY);
     for (id, app) in [(1, "a"), (2, "b"), (3, "a"), (4, "a"), (5, "b")] {
         let request = Request { id: QueryId::from(id), app: app.to_owned(), ..frond_testkit::request() };
-        let recorded = recent.begin(None, &request, 1, "", &CancellationToken::new());
+        let recorded = recent.begin(None, &request, 1, 1, "", &CancellationToken::new());
         match id {
             1 => recorded.answered(&answer(1)),
             2 | 3 => recorded.answered(&answer(2)),

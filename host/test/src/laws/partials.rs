@@ -6,7 +6,7 @@ use std::sync::mpsc;
 
 use bytes::Bytes;
 use frond_root::{CancellationToken, Events, FailureKind, Partition, PartitionKey, Plan};
-use frond_run::{Question, ask, request};
+use frond_run::{Question, ask};
 
 use crate::case::{Call, Case, Lower, Promises};
 use crate::suite::Suite;
@@ -107,7 +107,7 @@ pub(crate) fn cut(tester: &Tester, case: &Case, promises: &Promises, most: usize
     let Ok(app) = tester.package.clone().app() else {
         return Vec::new();
     };
-    let Ok(wired) = tester.components.wire(&app, 1, tester.runtime.handle()) else {
+    let Ok(wired) = tester.components.wire(&app, tester.slots, tester.runtime.handle()) else {
         return Vec::new();
     };
     let (send, receive) = mpsc::channel();
@@ -120,7 +120,7 @@ pub(crate) fn cut(tester: &Tester, case: &Case, promises: &Promises, most: usize
         input: promises.input.iter().cloned().collect(),
         piece_size: promises.piece_size,
         planned: Some(Box::new(planned)),
-        ..Question::new(request(&app, &case.query, tester.slots))
+        ..Question::new(wired.request(&case.query))
     };
     // The outcome does not matter: the partitions have been sent.
     let _ = tester.runtime.block_on(ask(&wired, question, Events::default(), CancellationToken::new()));
