@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use frond_root::answer::share;
+use frond_root::folding::{Folds, MergeCalls};
 use frond_root::merge::Partials;
 use frond_root::merge::fold::Urgency;
-use frond_root::runner::{Covered, Merger};
+use frond_root::runner::Covered;
 use frond_root::{Events, Failure, Request};
 use tokio::time::{Duration, Instant};
 
@@ -53,10 +54,17 @@ pub async fn so_far(
     let app = app_version.request(&job_query.query);
     let request = Request { tenant: job.tenant(app.tenant.clone()), background: Some(1), ..app };
     let root = app_version.services(&request, Events::default());
-    let mut folding = Folding {
-        merger: &*root.merger,
+    let start = Instant::now();
+    let calls = MergeCalls {
+        merger: root.merger,
         query: job_query.planned.unwrap_or(job_query.query),
-        until: Instant::now() + PATIENCE,
+        until: start + PATIENCE,
+        limit: None,
+        events: Events::default(),
+        start,
+    };
+    let mut folding = Folding {
+        folds: Folds::new(calls, 1),
         tree: Partials::new(request.order, request.partials_memory),
         next: 0,
         partials: 0,
@@ -70,7 +78,7 @@ pub async fn so_far(
             folding.add(one.index, one.bytes);
             // One partial at a time: given many at once, the tree would merge the first ones
             // repeatedly.
-            folding.fold(false).await?;
+            folding.fold().await.map_err(unmerged)?;
         }
     }
     // Read again: partials accepted in the meantime are merged, too, so the counts must include
@@ -84,23 +92,25 @@ pub async fn so_far(
         complete: job.planned && folding.partials == counts.partitions && counts.degraded == 0,
     };
     let partials = folding.partials;
-    let body = folding.finish(covered).await?;
+    let body = folding.folds.finish(folding.tree, covered).await.map_err(unmerged)?;
     let fraction = if counts.weight == 0 { 0.0 } else { share(covered.covered, counts.weight) };
     Ok(PartialAnswer { body, fraction, partials })
 }
 
+fn unmerged(failure: Failure) -> PartialError {
+    PartialError::Merge(Box::new(failure))
+}
+
 /// Merge of a job's partials into one answer.
-struct Folding<'a> {
-    merger: &'a dyn Merger,
-    query: Bytes,
-    until: Instant,
+struct Folding {
+    folds: Folds,
     tree: Partials,
     /// Next index that may be added.
     next: u32,
     partials: u64,
 }
 
-impl Folding<'_> {
+impl Folding {
     fn add(&mut self, index: u32, partial: Bytes) {
         self.skip_to(index);
         self.tree.add(index, partial);
@@ -114,22 +124,9 @@ impl Folding<'_> {
         self.next = self.next.max(index);
     }
 
-    /// Runs the merges that are worth their call. With `all`, or when the tree is full, runs
-    /// smaller ones, too; `all` leaves one partial.
-    async fn fold(&mut self, all: bool) -> Result<(), PartialError> {
-        let urgency = if all || self.tree.is_full() { Urgency::Any } else { Urgency::Full };
-        while let Some(fold) = self.tree.next_fold(urgency) {
-            let freed = fold.bytes();
-            let merging = self.merger.merge(self.query.clone(), fold.inputs, self.until);
-            let (merged, _) = merging.await.map_err(PartialError::Merge)?;
-            self.tree.folded(fold.place, merged, freed);
-        }
-        Ok(())
-    }
-
-    async fn finish(mut self, covered: Covered) -> Result<Bytes, PartialError> {
-        self.fold(true).await?;
-        let finishing = self.merger.finish(self.query, self.tree.into_last(), covered, self.until);
-        Ok(finishing.await.map_err(PartialError::Merge)?.0)
+    /// Runs the merges that are worth their call; when the tree is full, smaller ones, too.
+    async fn fold(&mut self) -> Result<(), Failure> {
+        let urgency = if self.tree.is_full() { Urgency::Any } else { Urgency::Full };
+        self.folds.fold_all(&mut self.tree, urgency).await
     }
 }

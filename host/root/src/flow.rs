@@ -5,7 +5,6 @@
 
 mod gathering;
 mod journaling;
-mod merging;
 mod preview;
 mod query_run;
 
@@ -24,6 +23,7 @@ use crate::memory::Held;
 use crate::plan::Plan;
 use crate::policy::budget::Budget;
 use crate::request::Request;
+use crate::runner::Covered;
 use crate::services::Services;
 
 use gathering::GatherResult;
@@ -97,6 +97,14 @@ fn split_reason(failure: Failure) -> Reason {
     }
 }
 
+/// Maps a merge's failure to the query's.
+fn merge_reason(failure: Failure) -> Reason {
+    match failure.kind {
+        FailureKind::InvalidQuery => Reason::InvalidQuery(failure),
+        _ => Reason::Merge(failure),
+    }
+}
+
 /// Checks that the largest possible partials of all slots fit the memory, before anything runs.
 fn check_partials(request: &Request, slots: usize) -> Result<(), Error> {
     let worst = (slots as u64).saturating_mul(request.leaf_output);
@@ -147,10 +155,12 @@ async fn conclude(run: &QueryRun, gathered: GatherResult) -> Answer {
         return Answer::Failed { reason, coverage };
     }
     let complete = gather.coverage(Timings::default()).complete;
-    match merging::finish(run, &gather, complete, partials, folds).await {
+    let covered = Covered { planned: gather.planned(), covered: gather.covered(), complete };
+    match folds.finish(partials, covered).await {
         Ok(body) if complete => Answer::Complete { body, coverage: coverage(None) },
         Ok(body) => Answer::Partial { body, coverage: coverage(None) },
-        Err(reason) => {
+        Err(failure) => {
+            let reason = merge_reason(failure);
             let coverage = coverage(Some(&reason));
             Answer::Failed { reason, coverage }
         }
@@ -163,7 +173,7 @@ fn refusal(run: &QueryRun, gather: &Gather, merge_failure: Option<Failure>) -> O
         return Some(Reason::InvalidQuery(failure.clone()));
     }
     if let Some(failure) = merge_failure {
-        return Some(merging::reason(failure));
+        return Some(merge_reason(failure));
     }
     if gather.is_enough() {
         return None;

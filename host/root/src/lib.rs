@@ -5,7 +5,7 @@
 //! 3. [`scatter`]: the window of partitions from which runners claim attempts, and their reports.
 //! 4. [`attempt`]: one try at one partition, from claim to outcome.
 //! 5. [`gather`]: a state machine without a clock: is it enough, is it late, is it retried.
-//! 6. [`merge`]: which partials are folded together, and when.
+//! 6. [`merge`]: which partials are folded together, and when; [`folding`] makes the calls.
 //! 7. [`answer`]: the result, with the account of what is missing.
 //!
 //! [`flow`] runs the steps. [`call`] bounds a guest call, [`failure`] and [`limit`] describe how it
@@ -31,6 +31,7 @@ pub mod event;
 pub mod failure;
 pub mod fair;
 pub mod flow;
+pub mod folding;
 pub mod gather;
 pub mod ids;
 pub mod journal;

@@ -123,13 +123,17 @@ impl Partials {
         self.held.saturating_mul(CHARGE.0) / CHARGE.1
     }
 
-    /// The held partials that are not being folded, in merge order.
+    /// Another tree of the held partials that are not being folded. Nothing is awaited between
+    /// them.
     #[must_use]
-    pub fn peek(&self) -> Vec<Bytes> {
-        match &self.tree {
-            Tree::Any(levels) => levels.peek(),
-            Tree::Ordered(runs) => runs.peek(),
-        }
+    pub fn snapshot(&self) -> Self {
+        let (order, held) = match &self.tree {
+            Tree::Any(levels) => (MergeOrder::Any, levels.peek()),
+            Tree::Ordered(runs) => (MergeOrder::Partition, runs.peek()),
+        };
+        let mut snapshot = Self::new(order, self.limit);
+        (0_u32..).zip(held).for_each(|(place, partial)| snapshot.add(place, partial));
+        snapshot
     }
 
     /// The last partial after all folds; `None` when there were no partials.

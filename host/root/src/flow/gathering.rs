@@ -11,13 +11,13 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use super::journaling::{JournalReport, Journaling};
-use super::merging::{FoldResult, Folds};
 use super::preview::Previews;
 use super::query_run::QueryRun;
 use crate::answer::Status;
 use crate::call::Usage;
 use crate::event::EventKind;
 use crate::failure::{Failure, MAX_EVENT_TEXTS, TextBudget};
+use crate::folding::{FoldResult, Folds};
 use crate::gather::{Action, Demand, Gather};
 use crate::journal::KeptPartial;
 use crate::memory::Held;
@@ -121,7 +121,7 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
         texts: TextBudget::new(MAX_EVENT_TEXTS, 0),
         gather: Gather::new(request.id, plan, demand, run.budget).retrying(request.retry),
         partials: Partials::new(request.order, request.partials_memory),
-        folds: Folds::new(slots),
+        folds: Folds::new(run.merge_calls(), slots),
         previews: Previews::new(run),
         run,
         scatter,
@@ -357,7 +357,7 @@ impl GatherLoop<'_> {
             Urgency::Full
         };
         if self.merge_failure.is_none() && self.gather.ended_why().is_none() && !self.preview(now) {
-            self.folds.start(self.run, &mut self.partials, urgency);
+            self.folds.start(&mut self.partials, urgency);
         }
     }
 
@@ -376,7 +376,7 @@ impl GatherLoop<'_> {
     }
 
     fn folded(&mut self, folded: Result<FoldResult, Failure>) {
-        if let Err(failure) = self.folds.take(self.run, &mut self.partials, folded) {
+        if let Err(failure) = self.folds.take(&mut self.partials, folded) {
             self.merge_failure.get_or_insert(failure);
             self.gather.merge_failed(Instant::now(), &mut self.actions);
         }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::query_run::QueryRun;
-use crate::event::Preview;
+use crate::event::{Events, Preview};
+use crate::folding::{Folds, MergeCalls};
 use crate::merge::Partials;
 use crate::merge::fold::FOLD_BYTES;
-use crate::runner::{Covered, Merger};
+use crate::runner::Covered;
 
 /// Previews take at most one part in so many of a thread's time.
 const SHARE: u32 = 5;
@@ -45,17 +45,16 @@ impl Previews {
     pub(super) fn start(&mut self, run: &QueryRun, partials: &Partials, covered: Covered) {
         let Some(to) = self.to.clone() else { return };
         self.shown = covered.covered;
-        let partials = partials.peek();
-        if partials.is_empty() || partials.iter().map(Bytes::len).sum::<usize>() > FOLD_BYTES {
+        if partials.ready() == 0 || partials.held() > FOLD_BYTES as u64 {
             return self.later(Duration::ZERO);
         }
-        let merger = run.services.merger.clone();
-        let query = run.request.query.clone();
-        let start = run.start;
         let until = run.budget.gather_deadline;
+        let calls = MergeCalls { until, events: Events::default(), ..run.merge_calls() };
+        let folding = Folds::new(calls, 1).finish(partials.snapshot(), covered);
+        let start = run.start;
         self.running.spawn(async move {
             let began = Instant::now();
-            if let Ok(Some(body)) = timeout_at(until, preview(&*merger, query, partials, covered, until)).await {
+            if let Ok(body) = folding.await {
                 to.take(began.saturating_duration_since(start), body, covered);
             }
             began.elapsed()
@@ -72,18 +71,4 @@ impl Previews {
         let every = self.to.as_ref().map_or(Duration::ZERO, |to| to.every());
         self.due = Instant::now() + every.max(took * SHARE);
     }
-}
-
-async fn preview(
-    merger: &dyn Merger,
-    query: Bytes,
-    mut partials: Vec<Bytes>,
-    covered: Covered,
-    until: Instant,
-) -> Option<Bytes> {
-    let merged = match partials.len() {
-        0 | 1 => partials.pop(),
-        _ => Some(merger.merge(query.clone(), partials, until).await.ok()?.0),
-    };
-    Some(merger.finish(query, merged, covered, until).await.ok()?.0)
 }

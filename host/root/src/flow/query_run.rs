@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answer, Coverage, Timings, millis};
 use crate::event::{EventKind, FORMAT_VERSION};
+use crate::folding::MergeCalls;
 use crate::gather::{Demand, Gather};
 use crate::plan::Plan;
 use crate::policy::budget::Budget;
@@ -33,6 +34,18 @@ impl QueryRun {
 
     pub(super) fn micros(&self, at: Instant) -> u64 {
         micros(at.saturating_duration_since(self.start))
+    }
+
+    /// The merge calls of the query.
+    pub(super) fn merge_calls(&self) -> MergeCalls {
+        MergeCalls {
+            merger: self.services.merger.clone(),
+            query: self.request.query.clone(),
+            until: self.budget.merge_deadline,
+            limit: Some(self.budget.limit),
+            events: self.services.events.clone(),
+            start: self.start,
+        }
     }
 
     pub(super) fn timings(&self) -> Timings {
