@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use frond_root::{Answer, Event, EventKind, FailureKind, Listener, Request};
+use frond_root::{Answer, Event, EventKind, FailureKind, Listener, Progress, Request};
 use frond_run::RunError;
 use parking_lot::Mutex;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -141,8 +141,7 @@ pub(crate) struct Metering {
 struct Tally {
     /// Events by kind.
     kinds: [u64; KINDS.len()],
-    /// Start of the attempt on each slot.
-    began: Vec<Option<u64>>,
+    progress: Progress,
 }
 
 impl Metrics {
@@ -281,21 +280,11 @@ impl Listener for Metering {
         if let Some(count) = tally.kinds.get_mut(kind(&event.kind)) {
             *count += 1;
         }
+        if let Some(ended) = tally.progress.add(event) {
+            self.counted.leaf_seconds.observe(ended.took.as_secs_f64());
+        }
         match &event.kind {
-            EventKind::AttemptStarted { slot, .. } => {
-                let slot = *slot as usize;
-                if tally.began.len() <= slot {
-                    tally.began.resize(slot + 1, None);
-                }
-                if let Some(began) = tally.began.get_mut(slot) {
-                    *began = Some(event.at);
-                }
-            }
-            EventKind::AttemptEnded { slot, failure, .. } => {
-                let began = tally.began.get_mut(*slot as usize).and_then(Option::take);
-                if let Some(began) = began {
-                    self.counted.leaf_seconds.observe(event.at.saturating_sub(began) as f64 / 1e6);
-                }
+            EventKind::AttemptEnded { failure, .. } => {
                 match failure {
                     None => self.counted.succeeded.inc(),
                     Some(failure) => self.counted.failed.get(failure.kind as usize).map_or(0, Counter::inc),

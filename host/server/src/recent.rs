@@ -225,8 +225,8 @@ impl QueryRecord {
             took_ms: end.map(|end| millis(end.took)),
             deadline_ms: millis(self.deadline),
             slots: self.slots,
-            fraction: coverage.map_or(state.fraction(), |coverage| coverage.fraction),
-            partitions: state.counts,
+            fraction: coverage.map_or(state.progress.fraction(), |coverage| coverage.fraction),
+            partitions: state.counts(),
             events: state.events.len() as u64 + state.missed,
         }
     }
@@ -255,7 +255,7 @@ impl QueryRecord {
     /// Counts of its partitions, and the covered share of the weight.
     pub(crate) fn progress(&self) -> (Counts, f64) {
         let state = self.state.lock();
-        (state.counts, state.fraction())
+        (state.counts(), state.progress.fraction())
     }
 
     /// Takes the newest preview of its answer.
@@ -327,7 +327,6 @@ impl QueryRecord {
         self.takes(answer + end.coverage.as_ref().map_or(0, |coverage| account_bytes(coverage)));
         let mut state = self.state.lock();
         if state.end.is_none() {
-            state.counts.running = 0;
             state.end = Some(end);
             self.running.fetch_sub(1, Ordering::Relaxed);
             self.changed_now(true);

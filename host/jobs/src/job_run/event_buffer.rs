@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use frond_root::answer::millis;
+use frond_root::answer::{Timings, millis};
 use frond_root::failure::{MAX_EVENT_TEXTS, TextBudget};
-use frond_root::{Event, EventKind, Failure, Listener, Status};
+use frond_root::{Event, EventKind, Failure, Listener, Progress, Status};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -32,20 +32,16 @@ struct Pages {
     /// Last failure of each partition that has not succeeded, with its attempt.
     failures: BTreeMap<u32, (u32, Failure)>,
     failed: Vec<u32>,
-    /// Attempts since the last batch.
-    attempts: u64,
-    /// Partitions that failed, without another attempt to come.
-    failing: u64,
+    /// Counts of this life.
+    progress: Progress,
+    /// Attempts in earlier batches.
+    reported_attempts: u64,
     /// Budget for the texts of failures, over all lives of the job.
     texts: TextBudget,
     /// Account of the earlier lives.
     earlier: Account,
-    /// Account of this life.
-    life: Account,
     began: Instant,
     reported: Instant,
-    /// Start times of running attempts, in microseconds.
-    running: BTreeMap<(u32, u32), u64>,
 }
 
 impl EventBuffer {
@@ -56,29 +52,28 @@ impl EventBuffer {
             lines: Vec::new(),
             failures: BTreeMap::new(),
             failed: Vec::new(),
-            attempts: 0,
-            failing: 0,
+            progress: Progress::default(),
+            reported_attempts: 0,
             texts: TextBudget::new(MAX_EVENT_TEXTS, earlier.texts),
             earlier,
-            life: Account::default(),
             began: now,
             reported: now,
-            running: BTreeMap::new(),
         }))
     }
 
     /// Takes the events since the last batch; `None` if there is nothing to report.
     pub(super) fn take(&self) -> Option<EventBatch> {
         self.with(|pages| {
-            let quiet = pages.lines.is_empty() && pages.attempts == 0;
+            let started = pages.progress.attempts.started;
+            let quiet = pages.lines.is_empty() && pages.reported_attempts == started;
             if quiet && pages.reported.elapsed() < QUIET {
                 return None;
             }
             pages.reported = Instant::now();
             Some(EventBatch {
                 lines: std::mem::take(&mut pages.lines),
-                attempts: std::mem::take(&mut pages.attempts),
-                failing: pages.failing,
+                attempts: started - std::mem::replace(&mut pages.reported_attempts, started),
+                failing: pages.progress.settled.failed,
                 account: Some(pages.account()),
             })
         })
@@ -86,7 +81,7 @@ impl EventBuffer {
 
     /// Counts the attempts of a batch that could not be stored, for the next batch.
     pub(super) fn count_unreported(&self, attempts: u64) {
-        self.with(|pages| pages.attempts += attempts);
+        self.with(|pages| pages.reported_attempts -= attempts);
     }
 
     /// Account of the lives before this one.
@@ -111,42 +106,26 @@ impl EventBuffer {
 impl Pages {
     /// Account of all lives, including the current one so far.
     fn account(&self) -> Account {
-        let mut life = self.life.clone();
-        life.texts = self.texts.used().saturating_sub(self.earlier.texts);
-        life.timings.total = millis(self.began.elapsed());
-        life.timings.gather = (life.timings.total - life.timings.plan).max(0.0);
+        let progress = &self.progress;
+        let plan = millis(progress.planning);
+        let total = millis(self.began.elapsed());
         let mut all = self.earlier.clone();
-        all.add(&life);
+        all.add(&Account {
+            attempts: progress.attempts,
+            failures: progress.failures.clone(),
+            texts: self.texts.used().saturating_sub(self.earlier.texts),
+            timings: Timings {
+                plan,
+                gather: (total - plan).max(0.0),
+                total,
+                leaf_used: millis(progress.used),
+                leaf_wasted: millis(progress.wasted),
+                ..Timings::default()
+            },
+        });
         all
     }
 
-    fn count(&mut self, event: &Event) {
-        let life = &mut self.life;
-        match &event.kind {
-            EventKind::Planned { .. } => life.timings.plan = event.at as f64 / 1e3,
-            EventKind::AttemptStarted { partition, attempt, .. } => {
-                self.attempts += 1;
-                life.attempts.started += 1;
-                self.running.insert((*partition, *attempt), event.at);
-            }
-            EventKind::AttemptEnded { partition, attempt, failure, .. } => {
-                let began = self.running.remove(&(*partition, *attempt));
-                let ran = began.map_or(0.0, |began| event.at.saturating_sub(began) as f64 / 1e3);
-                match failure {
-                    None => life.timings.leaf_used += ran,
-                    Some(failure) => {
-                        life.timings.leaf_wasted += ran;
-                        *life.failures.entry(failure.kind).or_default() += 1;
-                    }
-                }
-            }
-            EventKind::RetryScheduled { .. } => life.attempts.retries += 1,
-            _ => {}
-        }
-    }
-}
-
-impl Pages {
     /// Limits the texts of a failure to the rest of the job's budget.
     fn within_budget<'a>(&mut self, event: &'a Event) -> Cow<'a, Event> {
         let EventKind::AttemptEnded { failure: Some(failure), .. } = &event.kind else { return Cow::Borrowed(event) };
@@ -165,7 +144,7 @@ impl Pages {
 impl Listener for EventBuffer {
     fn event(&self, event: &Event) {
         self.with(|pages| {
-            pages.count(event);
+            pages.progress.add(event);
             let event = &pages.within_budget(event);
             match &event.kind {
                 EventKind::AttemptEnded { partition, failure: None, .. } => {
@@ -178,7 +157,6 @@ impl Listener for EventBuffer {
                 }
                 EventKind::PartitionMissing { partition, status: Status::Failed, .. } => {
                     pages.failed.push(*partition);
-                    pages.failing += 1;
                 }
                 _ => {}
             }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use frond_root::answer::MAX_MISSING;
-use frond_root::{Answer, EventKind, FailureKind, Floor, MergeOrder, Reason, Request, Status};
+use frond_root::{Answer, EventKind, FailureKind, Floor, MergeOrder, Progress, Reason, Request, Status};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan_weighing, request};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
@@ -216,6 +216,7 @@ impl Trial {
         self.check_answer();
         self.check_leaves();
         self.check_events();
+        self.check_progress();
         assert!(self.took <= ms(self.case.deadline), "{:?}", self.took);
     }
 
@@ -306,6 +307,21 @@ impl Trial {
     /// The reserve may be shorter than the merges that remain at the gather's end.
     fn merges_were_too_slow(&self) -> bool {
         self.case.merge_takes > 0
+    }
+
+    /// The events, folded to counts, are those of the coverage.
+    fn check_progress(&self) {
+        let mut progress = Progress::default();
+        self.stage.record.events().iter().for_each(|event| drop(progress.add(event)));
+        let coverage = self.answer.coverage();
+        assert_eq!(progress.settled, coverage.partitions);
+        assert_eq!((progress.partitions, progress.weight), (coverage.partitions.planned, coverage.weight.planned));
+        assert_eq!((progress.covered, progress.running), (coverage.weight.succeeded, 0));
+        assert_eq!(progress.attempts.started, coverage.attempts.started);
+        assert_eq!(progress.attempts.retries, coverage.attempts.retries);
+        // Attempts that had not stopped at the end of the gather are no failures of its account.
+        let failed = |counts: &BTreeMap<FailureKind, u64>| counts.values().sum::<u64>();
+        assert!(failed(&progress.failures) >= failed(&coverage.failures));
     }
 
     fn check_leaves(&self) {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::answer::share;
-use frond_root::{Coverage, Event, EventKind, Failure, PartitionKey};
+use frond_root::answer::millis;
+use frond_root::progress::EndedAttempt;
+use frond_root::{Coverage, Event, EventKind, Failure, PartitionKey, Progress};
 
 use super::views::Counts;
 
@@ -13,11 +14,7 @@ use super::views::Counts;
 pub(super) struct State {
     pub(super) events: Vec<Event>,
     pub(super) missed: u64,
-    pub(super) counts: Counts,
-    pub(super) weight: u64,
-    pub(super) covered: u64,
-    /// The attempt on each slot: start, partition, key and weight.
-    pub(super) on_slots: Vec<Option<(u64, u32, PartitionKey, u64)>>,
+    pub(super) progress: Progress,
     pub(super) slowest: Option<Slowest>,
     pub(super) preview: Option<SoFar>,
     pub(super) end: Option<End>,
@@ -48,46 +45,22 @@ pub(super) struct End {
 }
 
 impl State {
-    /// The covered share of the weight, from 0 to 1.
-    pub(super) fn fraction(&self) -> f64 {
-        if self.weight == 0 { 0.0 } else { share(self.covered, self.weight) }
+    pub(super) fn count(&mut self, event: &Event) {
+        let Some(EndedAttempt { key, took }) = self.progress.add(event) else { return };
+        let ms = millis(took);
+        if self.slowest.as_ref().is_none_or(|slowest| ms > slowest.ms) {
+            self.slowest = Some(Slowest { key, ms });
+        }
     }
 
-    pub(super) fn count(&mut self, event: &Event) {
-        match &event.kind {
-            EventKind::Planned { partitions, weight, .. } => {
-                self.counts.planned = *partitions;
-                self.weight = *weight;
-            }
-            EventKind::AttemptStarted { partition, key, slot, weight, .. } => {
-                let slot = *slot as usize;
-                if self.on_slots.len() <= slot {
-                    self.on_slots.resize(slot + 1, None);
-                }
-                if let Some(place) = self.on_slots.get_mut(slot) {
-                    *place = Some((event.at, *partition, key.clone(), *weight));
-                }
-                self.counts.running += 1;
-            }
-            EventKind::AttemptEnded { slot, failure, .. } => {
-                self.counts.running = self.counts.running.saturating_sub(1);
-                let Some((began, _, key, weight)) = self.on_slots.get_mut(*slot as usize).and_then(Option::take) else {
-                    return;
-                };
-                let ms = event.at.saturating_sub(began) as f64 / 1e3;
-                if self.slowest.as_ref().is_none_or(|slowest| ms > slowest.ms) {
-                    self.slowest = Some(Slowest { key, ms });
-                }
-                if failure.is_none() {
-                    self.counts.settled += 1;
-                    self.covered += weight;
-                }
-            }
-            EventKind::PartitionMissing { .. } => {
-                self.counts.settled += 1;
-                self.counts.missing += 1;
-            }
-            _ => {}
+    /// Counts of the partitions; nothing runs after the end.
+    pub(super) fn counts(&self) -> Counts {
+        let Progress { partitions, settled, running, .. } = &self.progress;
+        Counts {
+            planned: *partitions,
+            settled: settled.planned,
+            running: if self.end.is_some() { 0 } else { *running },
+            missing: settled.planned - settled.succeeded,
         }
     }
 }
