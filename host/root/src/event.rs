@@ -212,6 +212,13 @@ impl Events {
         Self { listeners, preview: None }
     }
 
+    /// Adds a listener.
+    #[must_use]
+    pub fn and(mut self, listener: Arc<dyn Listener>) -> Self {
+        self.listeners.push(listener);
+        self
+    }
+
     /// Adds an observer of previews.
     #[must_use]
     pub fn previewing(self, preview: Arc<dyn Preview>) -> Self {

@@ -34,10 +34,8 @@ pub const COOL_DOWN: Duration = Duration::from_millis(1);
 pub enum Report {
     /// A leaf began.
     Started {
-        /// The partition's index.
-        partition: u32,
-        /// Number of the attempt, from 1.
-        attempt: u32,
+        /// The attempt.
+        id: AttemptId,
         /// Slot that the leaf runs on.
         slot: u32,
         /// Start time.
@@ -45,10 +43,8 @@ pub enum Report {
     },
     /// A leaf ended.
     Ended {
-        /// The partition's index.
-        partition: u32,
-        /// Number of the attempt, from 1.
-        attempt: u32,
+        /// The attempt.
+        id: AttemptId,
         /// Slot that the leaf ran on.
         slot: u32,
         /// End time.
@@ -88,13 +84,7 @@ type Hook = Box<dyn Fn() + Send + Sync>;
 pub struct Scatter {
     plan: Arc<Plan>,
     query: Bytes,
-    window: usize,
-    background: Option<u32>,
-    tenant: Tenant,
-    leaf_deadline: Instant,
-    limit: Limit,
-    leaf_time: Option<Duration>,
-    unread_limit: u64,
+    window: Window,
     order: Option<Vec<u32>>,
     /// Number of partitions to claim.
     count: usize,
@@ -154,13 +144,6 @@ impl Scatter {
         Arc::new(Self {
             plan,
             query,
-            window: window.slots.max(1),
-            background: window.background,
-            tenant: window.tenant,
-            leaf_deadline: window.leaf_deadline,
-            limit: window.limit,
-            leaf_time: window.leaf_time,
-            unread_limit: window.unread,
             order,
             count,
             next: AtomicUsize::new(0),
@@ -171,6 +154,7 @@ impl Scatter {
             closed: AtomicBool::new(false),
             late: AtomicBool::new(false),
             reports: (0..window.slots.clamp(1, MAX_LISTS)).map(|_| Reports::default()).collect(),
+            window,
             unread: AtomicU64::new(0),
             armed: AtomicBool::new(true),
             wake: Notify::new(),
@@ -189,7 +173,7 @@ impl Scatter {
     /// even for a moment: another slot would then find the window full and not ask again.
     fn reserve(&self) -> Option<(u32, u32)> {
         loop {
-            let free = |running: usize| (running < self.window).then_some(running + 1);
+            let free = |running: usize| (running < self.window.slots.max(1)).then_some(running + 1);
             self.running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).ok()?;
             if let Some(taken) = self.take() {
                 return Some(taken);
@@ -222,17 +206,19 @@ impl Scatter {
 
     /// Time by which an attempt that began at `started` must have ended.
     fn deadline_of(&self, started: Instant) -> Instant {
-        match self.leaf_time {
-            Some(time) => started.checked_add(time).map_or(self.leaf_deadline, |at| at.min(self.leaf_deadline)),
-            None => self.leaf_deadline,
+        match self.window.leaf_time {
+            Some(time) => {
+                started.checked_add(time).map_or(self.window.leaf_deadline, |at| at.min(self.window.leaf_deadline))
+            }
+            None => self.window.leaf_deadline,
         }
     }
 
     /// Limit that ends an attempt that began at `started`: the leaf's own, or the query's deadline.
     fn limit_of(&self, started: Instant) -> Limit {
-        match self.leaf_time {
-            Some(time) if self.deadline_of(started) < self.leaf_deadline => Limit::time(Scope::Leaf, time),
-            _ => self.limit,
+        match self.window.leaf_time {
+            Some(time) if self.deadline_of(started) < self.window.leaf_deadline => Limit::time(Scope::Leaf, time),
+            _ => self.window.limit,
         }
     }
 
@@ -255,7 +241,7 @@ impl Scatter {
     }
 
     fn is_unread_full(&self) -> bool {
-        self.unread.load(Ordering::SeqCst) > self.unread_limit
+        self.unread.load(Ordering::SeqCst) > self.window.unread
     }
 
     fn is_open(&self) -> bool {
@@ -275,7 +261,7 @@ impl Scatter {
         }
         into.sort_by_key(Report::at);
         let read = into.iter().map(Report::bytes).sum();
-        self.unread.fetch_sub(read, Ordering::SeqCst) > self.unread_limit
+        self.unread.fetch_sub(read, Ordering::SeqCst) > self.window.unread
     }
 
     /// Lets the next report wake the task again. True when ends of attempts are unread.
@@ -331,11 +317,11 @@ impl Work for Scatter {
     }
 
     fn tenant(&self) -> &Tenant {
-        &self.tenant
+        &self.window.tenant
     }
 
     fn background(&self) -> Option<u32> {
-        self.background.map(|weight| weight.max(1))
+        self.window.background
     }
 
     fn only(&self) -> Option<&Partition> {
@@ -343,7 +329,7 @@ impl Work for Scatter {
     }
 
     fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
-        if !self.is_open() || now + MIN_TIME >= self.leaf_deadline {
+        if !self.is_open() || now + MIN_TIME >= self.window.leaf_deadline {
             return None;
         }
         let (index, number) = self.reserve()?;
@@ -390,9 +376,7 @@ impl Work for Scatter {
     }
 
     fn start(&self, ticket: &Ticket, now: Instant) {
-        let AttemptId { partition, number } = ticket.id;
-        let slot = ticket.slot;
-        self.keep(slot, Report::Started { partition, attempt: number, slot, at: now });
+        self.keep(ticket.slot, Report::Started { id: ticket.id, slot: ticket.slot, at: now });
     }
 
     fn emit(&self, id: AttemptId, emission: Emission) {
@@ -402,9 +386,7 @@ impl Work for Scatter {
     }
 
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant) {
-        let AttemptId { partition, number } = ticket.id;
-        let slot = ticket.slot;
-        self.report(slot, Report::Ended { partition, attempt: number, slot, at: now, outcome });
+        self.report(ticket.slot, Report::Ended { id: ticket.id, slot: ticket.slot, at: now, outcome });
     }
 
     fn give_back(&self, ticket: Ticket) {

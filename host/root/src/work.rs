@@ -97,7 +97,7 @@ pub trait Work: Send + Sync + Debug {
     /// Fair-share group of the query.
     fn tenant(&self) -> &Tenant;
 
-    /// Weight of a background query, at least 1; `None` for a foreground query.
+    /// Weight of a background query; `None` for a foreground query.
     fn background(&self) -> Option<u32>;
 
     /// The partition of a query that has only one.

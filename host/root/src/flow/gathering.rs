@@ -246,11 +246,12 @@ impl GatherLoop<'_> {
     fn take_report(&mut self, report: Report) {
         self.tell(&report);
         match report {
-            Report::Started { partition, at, .. } => self.gather.started(partition, at),
-            Report::Ended { partition, attempt, outcome, .. } => {
+            Report::Started { id, at, .. } => self.gather.started(id.partition, at),
+            Report::Ended { id, outcome, .. } => {
+                let AttemptId { partition, number: attempt } = id;
                 // Removed in any case: an emission of a successful leaf must not stay in memory for
                 // the rest of the query.
-                let emission = self.scatter.take_emission(AttemptId { partition, number: attempt });
+                let emission = self.scatter.take_emission(id);
                 let ran = outcome.ran;
                 match outcome.result {
                     Ok(partial) => {

@@ -3,7 +3,6 @@
 //! loses it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use frond_root::{Event, EventKind, Events, Listener};
 use parking_lot::Mutex;
@@ -26,16 +25,7 @@ impl Telemetry {
             return events;
         }
         let watch = Watch { metering: self.metrics.job(app), traces: self.traces.clone(), segment: Mutex::default() };
-        Events::new(vec![Arc::new(EventForwarder(events)), Arc::new(watch)])
-    }
-}
-
-/// Forwards events to the earlier listeners.
-struct EventForwarder(Events);
-
-impl Listener for EventForwarder {
-    fn event(&self, event: &Event) {
-        self.0.emit(Duration::from_micros(event.at), || event.kind.clone());
+        events.and(Arc::new(watch))
     }
 }
 

@@ -1,7 +1,5 @@
 //! Events of leaves and their log lines.
 
-use tokio::time::Instant;
-
 use super::GatherLoop;
 use crate::call::Usage;
 use crate::event::{EventKind, MAX_LOGS};
@@ -15,40 +13,23 @@ impl GatherLoop<'_> {
         if !self.run.services.events.wanted() {
             return;
         }
-        match report {
-            Report::Started { partition, attempt, slot, .. } => {
-                self.live.insert(AttemptId { partition: *partition, number: *attempt }, *slot);
+        let (at, kind) = match report {
+            Report::Started { id, slot, at } => {
+                self.live.insert(*id, *slot);
+                let weight = self.scatter.plan().get(id.partition).map_or(0, |partition| partition.weight);
+                let AttemptId { partition, number: attempt } = *id;
+                (at, EventKind::AttemptStarted { partition, key: self.key(partition), attempt, slot: *slot, weight })
             }
-            Report::Ended { partition, attempt, .. } => {
-                self.live.remove(&AttemptId { partition: *partition, number: *attempt });
+            Report::Ended { id, slot, at, outcome } => {
+                self.live.remove(id);
+                let AttemptId { partition, number: attempt } = *id;
+                let log = self.log_of(outcome);
+                let failure = outcome.result.as_ref().err().map(|failure| self.texts.take(failure));
+                let usage = outcome.usage;
+                (at, EventKind::AttemptEnded { partition, attempt, slot: *slot, failure, usage, log })
             }
-        }
-        let log = match report {
-            Report::Ended { outcome, .. } => self.log_of(outcome),
-            Report::Started { .. } => Vec::new(),
         };
-        let events = &self.run.services.events;
-        let since = |at: &Instant| at.saturating_duration_since(self.run.start);
-        match report {
-            Report::Started { partition, attempt, slot, at } => events.emit(since(at), || EventKind::AttemptStarted {
-                partition: *partition,
-                key: self.key(*partition),
-                attempt: *attempt,
-                slot: *slot,
-                weight: self.scatter.plan().get(*partition).map_or(0, |partition| partition.weight),
-            }),
-            Report::Ended { partition, attempt, slot, at, outcome, .. } => {
-                let texts = &mut self.texts;
-                events.emit(since(at), || EventKind::AttemptEnded {
-                    partition: *partition,
-                    attempt: *attempt,
-                    slot: *slot,
-                    failure: outcome.result.as_ref().err().map(|failure| texts.take(failure)),
-                    usage: outcome.usage,
-                    log,
-                })
-            }
-        }
+        self.run.services.events.emit(at.saturating_duration_since(self.run.start), || kind);
     }
 
     /// Log lines of a successful leaf, while this query's events have room for them.
