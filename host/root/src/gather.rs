@@ -1,7 +1,6 @@
 //! Decides which partitions are retried and when the gather ends. A pure state machine: it gets
 //! events with their times and returns actions. It has no clock, no task and no lock.
 
-mod account;
 mod coverage;
 mod ending;
 mod retrying;
@@ -13,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::answer::{MAX_MISSING, Status, below_all};
+use crate::answer::{Attempts, MAX_MISSING, Status, below_all};
 use crate::event::GatherEnd;
 use crate::failure::{Cause, Failure, FailureKind};
 use crate::ids::QueryId;
@@ -22,8 +21,6 @@ use crate::policy::budget::Budget;
 use crate::policy::retry::{Retry, RetryBudget};
 use crate::request::Floor;
 use crate::work::{Emission, Outcome};
-
-use account::Account;
 
 /// Action that the flow must perform next.
 #[derive(Debug)]
@@ -75,6 +72,17 @@ struct PartitionCell {
     kind: Option<FailureKind>,
     /// Rank of the last failure; with the index, the key of its details.
     cause: Option<Cause>,
+}
+
+/// Counters for the account.
+#[derive(Debug, Default)]
+struct Account {
+    attempts: Attempts,
+    failures: BTreeMap<FailureKind, u64>,
+    used: Duration,
+    wasted: Duration,
+    /// Seconds of each partition's successful attempt.
+    took: Vec<(u32, f32)>,
 }
 
 /// Conditions that an answer must meet.
@@ -195,12 +203,14 @@ impl Gather {
         let running = cell.running;
         self.running = self.running.saturating_sub(1);
         if settled || self.ended_why().is_some() {
-            self.account.discarded(ran, outcome.result.is_ok());
+            self.account.wasted += ran;
+            self.account.attempts.discarded += u64::from(outcome.result.is_ok());
             return;
         }
         match outcome.result {
             Ok(partial) => {
-                self.account.used(partition, ran);
+                self.account.used += ran;
+                self.account.took.push((partition, ran.as_secs_f32()));
                 self.settle(partition, Status::Succeeded, 1.0);
                 actions.push(Action::Merge { partition, partial });
             }
@@ -208,11 +218,11 @@ impl Gather {
                 if self.is_late() && failure.kind == FailureKind::Cancelled {
                     failure.kind = FailureKind::OutOfTime;
                 }
-                self.account.failed(failure.kind);
+                *self.account.failures.entry(failure.kind).or_default() += 1;
                 if self.failed(partition, failure, emission, running, now, actions) {
-                    self.account.used_in_part(ran);
+                    self.account.used += ran;
                 } else {
-                    self.account.wasted(ran);
+                    self.account.wasted += ran;
                 }
             }
         }

@@ -35,6 +35,7 @@ pub struct Progress {
     on_slots: Vec<Option<RunningAttempt>>,
 }
 
+/// Attempt that has not ended.
 #[derive(Clone, Debug)]
 struct RunningAttempt {
     /// Start in microseconds since the query began.
@@ -112,8 +113,8 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Failure;
     use crate::call::Usage;
+    use crate::failure::Failure;
 
     #[test]
     fn attempts_are_counted_by_their_ends_and_partitions_once() {

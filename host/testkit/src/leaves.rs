@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::{Attempt, Emission, FailureKind, LeafRunner, Outcome, Usage, Work};
-use tokio::sync::watch;
+use frond_root::{Attempt, CancellationToken, Emission, FailureKind, LeafRunner, Outcome, Usage, Work};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::script::{End, Script, Turn};
@@ -59,7 +58,7 @@ impl Counts {
 /// Attached scatters, busy slots and counts of a scripted runner.
 #[derive(Default)]
 struct State {
-    attached: Vec<(Arc<dyn Work>, watch::Receiver<bool>)>,
+    attached: Vec<(Arc<dyn Work>, CancellationToken)>,
     busy: BTreeSet<u32>,
     counts: Counts,
 }
@@ -109,10 +108,9 @@ impl Leaves {
 
 impl LeafRunner for Leaves {
     fn attach(&self, work: Arc<dyn Work>) {
-        let (close, closed) = watch::channel(false);
-        work.on_stop(Box::new(move || {
-            close.send_replace(true);
-        }));
+        let closed = CancellationToken::new();
+        let close = closed.clone();
+        work.on_stop(Box::new(move || close.cancel()));
         self.0.state.lock().unwrap().attached.push((work, closed));
         fill(&self.0);
     }
@@ -131,7 +129,7 @@ struct Claim {
     attempt: Attempt,
     claimed: Instant,
     slot: u32,
-    closed: watch::Receiver<bool>,
+    closed: CancellationToken,
 }
 
 fn fill(shared: &Arc<Shared>) {
@@ -195,12 +193,12 @@ async fn work(attempt: &Attempt, turn: &Turn) {
     }
 }
 
-async fn stopped(mut closed: watch::Receiver<bool>, deadline: Instant, lateness: Option<Duration>) -> Way {
+async fn stopped(closed: CancellationToken, deadline: Instant, lateness: Option<Duration>) -> Way {
     let Some(lateness) = lateness else {
         return pending().await;
     };
     let way = tokio::select! {
-        _ = closed.wait_for(|closed| *closed) => Way::Closed,
+        () = closed.cancelled() => Way::Closed,
         () = sleep_until(deadline) => Way::Overran,
     };
     if !lateness.is_zero() {

@@ -107,22 +107,9 @@ impl Journaling {
 
     /// Waits for the next result; for ever when no operation runs.
     pub(super) async fn next(&mut self) -> JournalReport {
-        let Self { keeping, recalling, .. } = self;
-        let kept = async {
-            match keeping {
-                Some((_, keeping)) => keeping.await,
-                None => pending().await,
-            }
-        };
-        let recalled = async {
-            match recalling {
-                Some(recalling) => recalling.await,
-                None => pending().await,
-            }
-        };
         tokio::select! {
-            kept = kept => self.kept(kept),
-            recalled = recalled => self.recalled(recalled),
+            kept = done(self.keeping.as_mut().map(|(_, keeping)| keeping)) => self.kept(kept),
+            recalled = done(self.recalling.as_mut()) => self.recalled(recalled),
         }
     }
 
@@ -141,5 +128,13 @@ impl Journaling {
             },
             JournalReport::Recalled,
         )
+    }
+}
+
+/// Waits for a running operation; for ever when none runs.
+async fn done<T>(running: Option<&mut (impl Future<Output = T> + Unpin)>) -> T {
+    match running {
+        Some(running) => running.await,
+        None => pending().await,
     }
 }
