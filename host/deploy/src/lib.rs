@@ -11,7 +11,8 @@
 //! 4. `releases`: the versions that an app served, serves, and can be rolled back to; `refused`:
 //!    refused changes; `state`: stores both, and every component.
 //! 5. `recall`: loads older versions again, for jobs that began with them, and `recalled` shares
-//!    them; `pack`: exchanges versions with other servers.
+//!    them; `pack`: exchanges versions with other servers. [`jobs`]: the apps as a provider of
+//!    jobs.
 //! 6. [`Registry`]: the apps as callers use them; `shared`: its state, of which each app has a
 //!    `slot`. [`Version`]: the target of queries; [`AppView`]: an app as clients see it;
 //!    [`ChangeError`]: the reason why an app was not changed.
@@ -28,6 +29,7 @@ mod commands;
 mod error;
 mod folder;
 mod host;
+pub mod jobs;
 mod links;
 mod load;
 mod managed;
@@ -52,7 +54,6 @@ mod watch;
 pub use error::{ChangeError, OpenError, RecallError, Stage, StateError};
 pub use frond_run::Role;
 pub use host::Host;
-pub use pack::Pack;
 pub use refused::RefusedChange;
 pub use registry::Registry;
 pub use settings::{Settings, Watching};

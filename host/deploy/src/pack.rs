@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use frond_app::load::MAX_MANIFEST;
+use frond_jobs::store::Artifact;
 use serde::{Deserialize, Serialize};
 
 use super::candidate::Candidate;
@@ -19,15 +20,6 @@ use frond_root::Digest;
 /// Format version of packs. Other formats are refused.
 const FORMAT: u32 = 1;
 
-/// A packed version: a description, and the files by their SHA-256 in hexadecimal.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pack {
-    /// The description, as JSON.
-    pub about: String,
-    /// The files, by their SHA-256.
-    pub blobs: Vec<(String, Bytes)>,
-}
-
 /// Description of a packed version.
 #[derive(Serialize, Deserialize)]
 struct About {
@@ -38,7 +30,7 @@ struct About {
 }
 
 /// Packs a version from the store.
-pub(crate) fn pack(shared: &Shared, version: &Version) -> Result<Pack, RecallError> {
+pub(crate) fn pack(shared: &Shared, version: &Version) -> Result<Artifact, RecallError> {
     let app = &version.wired.app.name;
     let artifacts = ArtifactStore::at(&shared.settings.state);
     let history = artifacts.history(app).map_err(RecallError::Unread)?;
@@ -56,7 +48,7 @@ pub(crate) fn pack(shared: &Shared, version: &Version) -> Result<Pack, RecallErr
     }
     let about = About { format: FORMAT, number: entry.number, manifest: entry.manifest, parts: entry.parts };
     let about = serde_json::to_string(&about).map_err(|error| strange(&error.to_string()))?;
-    Ok(Pack { about, blobs })
+    Ok(Artifact { about, blobs })
 }
 
 /// Loads a version that another server has packed.
@@ -65,7 +57,7 @@ pub(crate) fn unpack(
     app: &str,
     current: &Version,
     id: &str,
-    pack: &Pack,
+    pack: &Artifact,
 ) -> Result<Arc<Version>, RecallError> {
     shared.recalled.get(app, id, || {
         let about: About = serde_json::from_str(&pack.about).map_err(|error| strange(&error.to_string()))?;

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
+use frond_jobs::store::Artifact;
 use frond_run::{Role, RunError};
 use tokio::sync::{broadcast, oneshot};
 
@@ -15,7 +16,7 @@ use crate::commands::CommandQueue;
 use crate::error::{ChangeError, OpenError, RecallError};
 use crate::folder::Root;
 use crate::host::Host;
-use crate::pack::{self, Pack};
+use crate::pack;
 use crate::recall;
 use crate::reconciler::Reconciler;
 use crate::settings::Settings;
@@ -125,7 +126,7 @@ impl Registry {
     ///
     /// # Errors
     /// If its files are no longer stored.
-    pub async fn pack(&self, version: Arc<Version>) -> Result<Pack, RecallError> {
+    pub async fn pack(&self, version: Arc<Version>) -> Result<Artifact, RecallError> {
         let shared = self.shared.clone();
         let packing = move || pack::pack(&shared, &version);
         tokio::task::spawn_blocking(packing).await.unwrap_or(Err(RecallError::Lost))
@@ -136,7 +137,7 @@ impl Registry {
     ///
     /// # Errors
     /// See [`RecallError`].
-    pub async fn unpack(&self, app: &str, id: &str, pack: Pack) -> Result<Arc<Version>, RecallError> {
+    pub async fn unpack(&self, app: &str, id: &str, pack: Artifact) -> Result<Arc<Version>, RecallError> {
         let current = self.current(app).ok_or(RecallError::NoApp)?;
         let shared = self.shared.clone();
         let app = app.to_owned();

@@ -8,7 +8,7 @@
 //! 6. [`eta`]: the estimated end of a job. [`partial`]: its answer so far. [`account`]: sums over
 //!    its lives.
 //! 7. [`processor`]: takes jobs and runs them to their end; `job_run` is one owned job, `quota`
-//!    its caller's quota.
+//!    its caller's quota. [`service`]: opens the store, and starts the processor beside the sweeps.
 //!
 //! The database is the only durable truth. The owner that plans, runs and merges a job holds a
 //! lease on it, and every write of the owner carries the lease's epoch as a fencing token, so that
@@ -29,12 +29,14 @@ mod migrations;
 pub mod partial;
 pub mod processor;
 mod quota;
+pub mod service;
 pub mod store;
 pub mod work;
 
 pub use job::{End, IllegalMove, JobId, JobState, Move, UnixMs};
 pub use processor::{Processor, Wakeup};
 pub use quota::Quotas;
+pub use service::JobService;
 #[cfg(feature = "postgres")]
 pub use store::postgres;
 pub use store::sqlite;

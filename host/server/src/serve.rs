@@ -105,7 +105,7 @@ impl Starting {
         let settings = app_settings(&config, dir);
         let state = settings.state.clone();
         let apps = Registry::start(dir, settings, host)?;
-        let refused = |source| ServeError::Jobs { place: crate::jobs::place(&config.jobs, &state), source };
+        let refused = |source| ServeError::Jobs { place: crate::jobs::settings(&config.jobs).place(&state), source };
         let telemetry = Telemetry { metrics: Arc::new(Metrics::new()), traces: traces.map(Arc::new) };
         let jobs = Jobs::start(&config, &state, &apps, threads.behind(), &telemetry).await.map_err(refused)?;
         let server = Arc::new(Server::new(config, apps, threads, telemetry, jobs));

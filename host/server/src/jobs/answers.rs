@@ -17,7 +17,7 @@ use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 
 use super::api::{jobs, theirs};
-use super::{Jobs, follow, permit, work};
+use super::{Jobs, follow, permit, provider};
 use crate::auth::{Action, Principal};
 use crate::params::Named;
 use crate::reply::{Problem, account, output, set};
@@ -151,7 +151,7 @@ pub(crate) async fn partial(
     let _permit = permit(&jobs.merging, &principal, follow::LONGEST, "partial answers").await?;
     let job = jobs.store.get(job).await?;
     let version =
-        work::Apps(server.apps.clone(), server.telemetry.clone()).version(&job.app, &job.version).await.map_err(
+        provider(server.apps.clone(), server.telemetry.clone()).version(&job.app, &job.version).await.map_err(
             |why| Problem::conflict(format!("the version of the app that the job uses is not on this server: {why}")),
         )?;
     let so_far = so_far(&*jobs.store, &job, &*version).await.map_err(|error| match error {

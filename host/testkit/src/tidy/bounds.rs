@@ -88,7 +88,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("server/src/event_stream.rs", &["HEARTBEAT", "RETRY"]),
     ("server/src/fuzzing.rs", &["EVENTS"]),
     ("server/src/half_close.rs", &["FIRST_PAUSE", "GROWTH", "REFUSAL"]),
-    ("server/src/jobs.rs", &["SWEEP", "LOOK", "PAUSES"]),
+    ("jobs/src/service.rs", &["SWEEP", "LOOK", "PAUSES"]),
     ("server/src/jobs/api.rs", &["HISTORY"]),
     ("server/src/jobs/feed.rs", &["PACE", "BATCH"]),
     ("server/src/jobs/follow.rs", &["BATCH"]),

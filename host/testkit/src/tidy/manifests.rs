@@ -56,7 +56,7 @@ const KNOWN: [(&str, &[&str]); 16] = [
     ("app", &["frond-root", "frond-files"]),
     ("run", &["frond-root", "frond-files", "frond-tls", "frond-sandbox", "frond-app"]),
     ("test", &["frond-root", "frond-files", "frond-sandbox", "frond-app", "frond-run"]),
-    ("deploy", &["frond-root", "frond-files", "frond-app", "frond-run", "frond-test"]),
+    ("deploy", &["frond-root", "frond-files", "frond-app", "frond-run", "frond-test", "frond-jobs"]),
     ("page", &[]),
     ("jobs", &["frond-root", "frond-files", "frond-tls"]),
     ("broker", &["frond-root"]),

@@ -1,24 +1,40 @@
-//! Adapter from the server's apps to the interface of jobs.
+//! Apps as jobs use them: the provider that `frond_jobs` asks for versions.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use frond_deploy::{Pack, RecallError, Registry, Version};
 use frond_jobs::store::Artifact;
-use frond_jobs::{AppProvider, AppVersion, NoVersion};
+use frond_jobs::{AppProvider, AppVersion, NoVersion, Wakeup};
 use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Services};
 use frond_run::Question;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
-use super::telemetry::Telemetry;
-use crate::reply::chain;
+use crate::error::{RecallError, chain};
+use crate::registry::Registry;
+use crate::version::Version;
+use crate::view::AppView;
 
-/// The served apps, and the telemetry of their jobs.
-pub(super) struct Apps(pub(super) Arc<Registry>, pub(super) Telemetry);
+/// Adds the caller's listeners to the events of a job of the named app.
+pub type Listening = Arc<dyn Fn(&str, Events) -> Events + Send + Sync>;
 
-impl Apps {
+/// The apps of a registry, as a provider of jobs.
+#[derive(Clone)]
+pub struct JobApps {
+    registry: Arc<Registry>,
+    listening: Listening,
+}
+
+impl JobApps {
+    /// Creates a provider; `listening` adds listeners to the events of each job.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, listening: Listening) -> Self {
+        Self { registry, listening }
+    }
+
     fn served(&self, version: Arc<Version>) -> Arc<dyn AppVersion> {
-        Arc::new(ServedVersion { version, apps: self.0.clone(), telemetry: self.1.clone() })
+        Arc::new(ServedVersion { version, apps: self.clone() })
     }
 
     fn found(&self, found: Result<Arc<Version>, RecallError>) -> Result<Arc<dyn AppVersion>, NoVersion> {
@@ -30,36 +46,42 @@ impl Apps {
     }
 }
 
+/// Wakes a processor when an app changes, since jobs may have waited for it. Ends with the
+/// registry of the apps.
+pub async fn announce(mut changes: broadcast::Receiver<AppView>, wakeup: Wakeup) {
+    while !matches!(changes.recv().await, Err(RecvError::Closed)) {
+        wakeup.notify();
+    }
+}
+
 #[async_trait]
-impl AppProvider for Apps {
+impl AppProvider for JobApps {
     fn apps(&self) -> Vec<String> {
-        let names = self.0.apps().into_iter().map(|app| app.name);
-        names.filter(|name| self.0.current(name).is_some()).collect()
+        let names = self.registry.apps().into_iter().map(|app| app.name);
+        names.filter(|name| self.registry.current(name).is_some()).collect()
     }
 
     fn app(&self, name: &str) -> Option<Arc<dyn AppVersion>> {
-        self.0.current(name).map(|version| self.served(version))
+        self.registry.current(name).map(|version| self.served(version))
     }
 
     async fn version(&self, name: &str, version: &str) -> Result<Arc<dyn AppVersion>, NoVersion> {
-        self.found(self.0.version(name, version).await)
+        self.found(self.registry.version(name, version).await)
     }
 
     fn versions(&self) -> Vec<String> {
-        self.0.versions()
+        self.registry.versions()
     }
 
     async fn restore(&self, name: &str, version: &str, kept: Artifact) -> Result<Arc<dyn AppVersion>, NoVersion> {
-        let Artifact { about, blobs } = kept;
-        self.found(self.0.unpack(name, version, Pack { about, blobs }).await)
+        self.found(self.registry.unpack(name, version, kept).await)
     }
 }
 
 /// A version that runs jobs.
-pub(super) struct ServedVersion {
-    pub(super) version: Arc<Version>,
-    pub(super) apps: Arc<Registry>,
-    pub(super) telemetry: Telemetry,
+struct ServedVersion {
+    version: Arc<Version>,
+    apps: JobApps,
 }
 
 #[async_trait]
@@ -69,8 +91,8 @@ impl AppVersion for ServedVersion {
     }
 
     async fn artifact(&self) -> Option<Artifact> {
-        match self.apps.pack(self.version.clone()).await {
-            Ok(Pack { about, blobs }) => Some(Artifact { about, blobs }),
+        match self.apps.registry.pack(self.version.clone()).await {
+            Ok(artifact) => Some(artifact),
             Err(error) => {
                 tracing::warn!(app = self.version.wired.app.name, "a version cannot be packed: {}", chain(&error));
                 None
@@ -98,6 +120,6 @@ impl AppVersion for ServedVersion {
     }
 
     fn services(&self, request: &Request, events: Events) -> Services {
-        self.version.wired.services(request, self.telemetry.of(&self.version.wired.app.name, events))
+        self.version.wired.services(request, (self.apps.listening)(&self.version.wired.app.name, events))
     }
 }
