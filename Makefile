@@ -9,11 +9,12 @@
 #   make plugins   the guests, built for wasm32-wasip2
 #   make languages the rail leaf in Python, JavaScript and C; also one by one, as make guests-python
 #   make lint      format, clippy, docs
+#   make screenshots  renews the pictures of the page in host/page/docs
 #   make fuzz      every parser of untrusted input, on random input; needs a nightly compiler and
 #                  cargo-fuzz
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test types soak bench fuzz plugins lint format clippy docs setup host tools browser-tools api-tools database-tools languages guests-python guests-javascript guests-c
+.PHONY: demo test types soak bench fuzz screenshots plugins lint format clippy docs setup host tools browser-tools api-tools database-tools languages guests-python guests-javascript guests-c
 
 # Guests have a separate target folder. So builds of guests and of the host never wait for each
 # other's locks, and the components are where the examples' frond.toml names them, whatever
@@ -144,3 +145,7 @@ fuzz:
 
 bench: plugins host
 	@cargo run --release -p frond-bench -- all
+
+# Takes the pictures of a server on a free port, which ends with them.
+screenshots: plugins host browser-tools
+	@.ci/screenshots
