@@ -26,12 +26,12 @@ const TICK: Duration = Duration::from_millis(1);
 const SAMPLES: u64 = 1 << 20;
 
 /// Measurement of one way to run leaves, for a given time.
-type Executor = fn(&Bench, Duration) -> anyhow::Result<Seen>;
+type Executor = fn(&Bench, Duration) -> anyhow::Result<ExecutorRun>;
 
 /// Measurements of one run: the timers' lateness in milliseconds, the number of leaves that ended,
 /// and the run's length.
 #[derive(Default)]
-struct Seen {
+struct ExecutorRun {
     late: Vec<f64>,
     leaves: u64,
     seconds: f64,
@@ -41,15 +41,15 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("Executors: timers on the runtime while every core runs leaves");
     let time = Duration::from_millis(if bench.quick { 500 } else { 2000 });
     let all: [Executor; 6] = [idle, whole, sliced, own, nice, batch];
-    let mut seen = all.map(|_| Seen::default());
+    let mut seen = all.map(|_| ExecutorRun::default());
     for _ in 0..bench.rounds(4) {
         for (kind, seen) in all.iter().zip(&mut seen) {
             seen.add(kind(bench, time)?);
         }
     }
     let [idle, whole, sliced, own, nice, batch] = seen;
-    let rate = |seen: &Seen| seen.leaves as f64 / seen.seconds;
-    let row = |name: &str, seen: &Seen| {
+    let rate = |seen: &ExecutorRun| seen.leaves as f64 / seen.seconds;
+    let row = |name: &str, seen: &ExecutorRun| {
         let at = |q| figure(quantile(seen.late.clone(), q));
         vec![name.to_owned(), at(0.5), at(0.99), at(1.0), times(rate(seen) / rate(&own))]
     };
@@ -72,7 +72,7 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl Seen {
+impl ExecutorRun {
     fn add(&mut self, more: Self) {
         self.late.extend(more.late);
         self.leaves += more.leaves;
@@ -80,27 +80,27 @@ impl Seen {
     }
 }
 
-fn idle(_: &Bench, time: Duration) -> anyhow::Result<Seen> {
+fn idle(_: &Bench, time: Duration) -> anyhow::Result<ExecutorRun> {
     watched(&runtime()?, time, |_| Ok(()))
 }
 
-fn whole(bench: &Bench, time: Duration) -> anyhow::Result<Seen> {
+fn whole(bench: &Bench, time: Duration) -> anyhow::Result<ExecutorRun> {
     fibers(bench, time, false)
 }
 
-fn sliced(bench: &Bench, time: Duration) -> anyhow::Result<Seen> {
+fn sliced(bench: &Bench, time: Duration) -> anyhow::Result<ExecutorRun> {
     fibers(bench, time, true)
 }
 
-fn own(bench: &Bench, time: Duration) -> anyhow::Result<Seen> {
+fn own(bench: &Bench, time: Duration) -> anyhow::Result<ExecutorRun> {
     own_threads(bench, time, &|_| Ok(()))
 }
 
-fn nice(bench: &Bench, time: Duration) -> anyhow::Result<Seen> {
+fn nice(bench: &Bench, time: Duration) -> anyhow::Result<ExecutorRun> {
     own_threads(bench, time, &|thread| Ok(setpriority_process(Pid::from_raw(thread), 19)?))
 }
 
-fn batch(bench: &Bench, time: Duration) -> anyhow::Result<Seen> {
+fn batch(bench: &Bench, time: Duration) -> anyhow::Result<ExecutorRun> {
     own_threads(bench, time, &|thread| {
         setpriority_process(Pid::from_raw(thread), 19)?;
         let set = Command::new("chrt").args(["-b", "-p", "0", &thread.to_string()]).status();
@@ -114,7 +114,7 @@ fn watched(
     runtime: &Runtime,
     time: Duration,
     work: impl FnOnce(Arc<Meanwhile>) -> anyhow::Result<()>,
-) -> anyhow::Result<Seen> {
+) -> anyhow::Result<ExecutorRun> {
     let meanwhile = Arc::new(Meanwhile::default());
     work(meanwhile.clone())?;
     let start = Instant::now();
@@ -130,7 +130,7 @@ fn watched(
     let late = runtime.block_on(timer)?;
     let leaves = meanwhile.leaves.load(Ordering::SeqCst);
     meanwhile.stop.store(true, Ordering::SeqCst);
-    Ok(Seen { late, leaves, seconds: start.elapsed().as_secs_f64() })
+    Ok(ExecutorRun { late, leaves, seconds: start.elapsed().as_secs_f64() })
 }
 
 /// Background load of a run: its stop flag, and its count of ended leaves.
@@ -151,7 +151,7 @@ impl Listener for Meanwhile {
 
 /// Runs leaves as tasks on the runtime: one task a core, each running leaf after leaf. With
 /// `slices` a leaf yields every [`TICK`].
-fn fibers(bench: &Bench, time: Duration, slices: bool) -> anyhow::Result<Seen> {
+fn fibers(bench: &Bench, time: Duration, slices: bool) -> anyhow::Result<ExecutorRun> {
     let runtime = runtime()?;
     let floor = Arc::new(Floor::new(&bench.guests.pi, Meters::Both, Limits::default())?);
     let task = Arc::new(spans(1, SAMPLES));
@@ -187,7 +187,11 @@ fn fibers(bench: &Bench, time: Duration, slices: bool) -> anyhow::Result<Seen> {
 
 /// Runs leaves on as many slots as cores, saturated by queries. `prepare` gets the id of each slot
 /// thread.
-fn own_threads(bench: &Bench, time: Duration, prepare: &dyn Fn(i32) -> anyhow::Result<()>) -> anyhow::Result<Seen> {
+fn own_threads(
+    bench: &Bench,
+    time: Duration,
+    prepare: &dyn Fn(i32) -> anyhow::Result<()>,
+) -> anyhow::Result<ExecutorRun> {
     let others = threads("frond-leaf-");
     let rig = Arc::new(Rig::new(&bench.guests.pi, cores(), Limits::default())?);
     for thread in threads("frond-leaf-").into_iter().filter(|thread| !others.contains(thread)) {

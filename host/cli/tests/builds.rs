@@ -44,9 +44,9 @@ class MergePartials(exports.MergePartials):
 "#;
 
 /// An app in a folder outside of this repository.
-struct Place(TempDir);
+struct AppFolder(TempDir);
 
-impl Place {
+impl AppFolder {
     fn new(lang: &str) -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         place.frond(&format!("new app --lang {lang}")).run().expect(0);
@@ -87,7 +87,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// Builds the app, moves its folder with the tools, and builds it again beside other files. Returns
 /// the component.
-fn built_twice(place: &Place, lang: &str) -> Vec<u8> {
+fn built_twice(place: &AppFolder, lang: &str) -> Vec<u8> {
     copy(&root().join(".tools").join(lang), &place.path("app/.tools").join(lang));
     let first = place.component("app");
     fs::create_dir(place.path("elsewhere")).unwrap();
@@ -131,7 +131,7 @@ fn javascript_is_the_same_each_time_and_draws_its_numbers_in_the_call() {
     if !kit::can_build("javascript") {
         return;
     }
-    let place = Place::new("javascript");
+    let place = AppFolder::new("javascript");
     fs::write(place.path("app/app.js"), JAVASCRIPT).unwrap();
     check_randomness(&built_twice(&place, "javascript"));
 }
@@ -141,7 +141,7 @@ fn python_is_the_same_each_time_and_draws_its_numbers_in_the_call() {
     if !kit::can_build("python") {
         return;
     }
-    let place = Place::new("python");
+    let place = AppFolder::new("python");
     fs::write(place.path("app/app.py"), PYTHON).unwrap();
     check_randomness(&built_twice(&place, "python"));
 }
@@ -151,7 +151,7 @@ fn c_is_the_same_each_time() {
     if !kit::can_build("c") {
         return;
     }
-    built_twice(&Place::new("c"), "c");
+    built_twice(&AppFolder::new("c"), "c");
 }
 
 /// Returns a script that runs in the folder, after `build/tools.sh`, with `$tools` as the tools
@@ -195,7 +195,7 @@ fn plugins_that_are_built_at_once_share_one_folder_of_tools() {
     if !kit::can_build("c") {
         return;
     }
-    let place = Place::new("c");
+    let place = AppFolder::new("c");
     place.frond("new other --lang c").run().expect(0);
     copy(&root().join(".tools/c"), &place.path("tools/c"));
     let mut fetched = fs::read_dir(place.path("tools/c")).unwrap().map(|entry| entry.unwrap());

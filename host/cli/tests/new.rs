@@ -19,9 +19,9 @@ use tempfile::TempDir;
 const ALL: [&str; 3] = ["app", "leaf", "merge"];
 
 /// A folder outside of this repository, with a private cache.
-struct Place(TempDir);
+struct Workspace(TempDir);
 
-impl Place {
+impl Workspace {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -82,7 +82,7 @@ fn check(lang: &str, kinds: &[&str]) {
     if !kit::can_build(lang) {
         return;
     }
-    let place = Place::new();
+    let place = Workspace::new();
     for kind in kinds {
         let name = format!("{lang}-{kind}");
         place.try_out(&name, lang, kind);
@@ -119,7 +119,7 @@ fn a_leaf_in_one_language_has_its_merge_in_another() {
     if !kit::can_build("c") || !kit::can_build("javascript") {
         return;
     }
-    let place = Place::new();
+    let place = Workspace::new();
     place.try_out("lines", "c", "app");
     place.try_out("sums", "javascript", "merge");
     let file = place.path("lines/frond.toml");
@@ -135,7 +135,7 @@ fn what_a_toolchain_says_is_passed_on() {
     if !kit::can_build("c") {
         return;
     }
-    let place = Place::new();
+    let place = Workspace::new();
     place.frond("new broken --lang c --kind leaf").run().expect(0);
     fs::write(place.path("broken/leaf.c"), "int main(void) { return nowhere; }\n").unwrap();
     let ended = place.frond("build broken").run().expect(64);
@@ -144,7 +144,7 @@ fn what_a_toolchain_says_is_passed_on() {
 
 #[test]
 fn what_is_there_is_left_alone() {
-    let place = Place::new();
+    let place = Workspace::new();
     fs::write(place.path("taken"), "mine").unwrap();
     let ended = place.frond("new taken --lang rust").run().expect(64);
     assert_eq!(ended.err(), "error: `taken` exists already\n(choose another name, or remove it first)\n");
@@ -153,7 +153,7 @@ fn what_is_there_is_left_alone() {
 
 #[test]
 fn a_name_is_a_folder_s_and_a_crate_s() {
-    let place = Place::new();
+    let place = Workspace::new();
     let refused = ["", "-x", "1st", "a/b", "../a", "a.b", "ä", "a\u{1b}[0m"];
     for name in refused.into_iter().chain(["x".repeat(65).as_str()]) {
         let ended = place.frond("new --lang rust --").arg(name).run().expect(64);
@@ -164,7 +164,7 @@ fn a_name_is_a_folder_s_and_a_crate_s() {
 
 #[test]
 fn the_doctor_names_what_is_missing_and_how_to_get_it() {
-    let place = Place::new();
+    let place = Workspace::new();
     let ended = place.frond("doctor").env("PATH", "/nowhere").run().expect(1);
     for text in
         ["rust ", "not ready", "cargo ", "missing: install Rust through rustup", "rustup target add wasm32-wasip2"]

@@ -17,7 +17,7 @@ use crate::quota::Quotas;
 use crate::store::{JobFilter, JobStore, RunnableJobs, StoreError, StoreResult, TakenJob, Tally, chain};
 use crate::work::AppProvider;
 
-use turns::{Place, Turns};
+use turns::{CallerTurns, Vacancy};
 
 /// Default number of owners in a row that a job may lose without a result.
 pub const LIVES: u32 = 5;
@@ -96,7 +96,7 @@ impl Processor {
     /// results.
     pub async fn run(self, stop: CancellationToken) {
         let mut jobs = JoinSet::new();
-        let mut turns = Turns::new(self.settings.at_once, self.settings.turn);
+        let mut turns = CallerTurns::new(self.settings.at_once, self.settings.turn);
         let mut wakeup = self.wakeup.listen();
         let services = JobServices {
             store: self.store.clone(),
@@ -121,7 +121,7 @@ impl Processor {
     async fn take_all(
         &self,
         jobs: &mut JoinSet<()>,
-        turns: &mut Turns,
+        turns: &mut CallerTurns,
         services: &JobServices,
         stop: &CancellationToken,
     ) {
@@ -147,7 +147,7 @@ impl Processor {
         }
     }
 
-    async fn take(&self, unable: &ExcludedVersions, place: &Place) -> StoreResult<Option<TakenJob>> {
+    async fn take(&self, unable: &ExcludedVersions, place: &Vacancy) -> StoreResult<Option<TakenJob>> {
         let apps = self.provider.apps();
         if apps.is_empty() {
             return Ok(None);
@@ -161,8 +161,8 @@ impl Processor {
             JobFilter::Only(apps)
         };
         let filter = match place {
-            Place::Free => apps,
-            Place::NotOf(caller) => JobFilter::NotOf { caller: caller.clone(), among: Box::new(apps) },
+            Vacancy::Free => apps,
+            Vacancy::NotOf(caller) => JobFilter::NotOf { caller: caller.clone(), among: Box::new(apps) },
         };
         self.store.take(&self.settings.owner, &filter, self.settings.lease).await
     }

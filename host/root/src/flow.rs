@@ -19,7 +19,7 @@ use crate::answer::{Answer, Coverage, Reason, Timings};
 use crate::event::{EventKind, GatherEnd};
 use crate::failure::{Error, Failure, FailureKind};
 use crate::gather::{Demand, Gather};
-use crate::memory::Held;
+use crate::memory::MemoryCharge;
 use crate::plan::Plan;
 use crate::policy::budget::Budget;
 use crate::request::Request;
@@ -126,7 +126,7 @@ async fn scatter_and_gather(run: &mut QueryRun, plan: Arc<Plan>) -> Result<Answe
         leaf_deadline: run.micros(run.budget.leaf_deadline),
         gather_deadline: run.micros(run.budget.gather_deadline),
     });
-    let mut memory = Held::of(run.services.memory.clone(), run.request.tenant.caller.clone());
+    let mut memory = MemoryCharge::of(run.services.memory.clone(), run.request.tenant.caller.clone());
     if plan.len() > run.request.partitions {
         return Err(Error::TooManyPartitions { count: plan.len(), limit: run.request.partitions });
     }

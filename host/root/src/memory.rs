@@ -38,7 +38,7 @@ struct State {
 
 /// Part of the budget that one query holds; free again when dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct MemoryCharge {
     budget: Option<Memory>,
     caller: Arc<str>,
     plan: u64,
@@ -88,7 +88,7 @@ impl Memory {
     }
 }
 
-impl Held {
+impl MemoryCharge {
     /// Nothing yet, of `budget` if there is one.
     pub(crate) fn of(budget: Option<Memory>, caller: Arc<str>) -> Self {
         let freed = budget.as_ref().map(|budget| budget.0.freed.subscribe());
@@ -129,7 +129,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for MemoryCharge {
     fn drop(&mut self) {
         if let Some(budget) = &self.budget {
             budget.replace(&self.caller, self.bytes, 0);
@@ -147,8 +147,8 @@ mod tests {
         count << 20
     }
 
-    fn held(memory: &Memory, caller: &str) -> Held {
-        Held::of(Some(memory.clone()), Arc::from(caller))
+    fn held(memory: &Memory, caller: &str) -> MemoryCharge {
+        MemoryCharge::of(Some(memory.clone()), Arc::from(caller))
     }
 
     #[test]
@@ -171,9 +171,9 @@ mod tests {
     #[test]
     fn every_query_has_its_minimum() {
         let memory = Memory::new(mib(100));
-        let mut all: Vec<Held> = (0..10).map(|number| held(&memory, &number.to_string())).collect();
+        let mut all: Vec<MemoryCharge> = (0..10).map(|number| held(&memory, &number.to_string())).collect();
         all.iter_mut().for_each(|one| one.partials(mib(11)));
-        assert!(all.iter().all(Held::is_short));
+        assert!(all.iter().all(MemoryCharge::is_short));
         let mut small = held(&memory, "small");
         small.partials(MINIMUM);
         assert!(!small.is_short());
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn without_a_budget_nothing_is_short() {
-        let mut held = Held::of(None, Arc::from("a"));
+        let mut held = MemoryCharge::of(None, Arc::from("a"));
         assert!(held.plan(1_000_000));
         held.partials(u64::MAX / 2);
         assert!(!held.is_short() && held.freed().now_or_never().is_none());

@@ -19,12 +19,12 @@ pub(crate) struct PoolPermits(Arc<Semaphore>);
 
 /// Permit for one entry of an instance pool, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct PoolPermit(#[expect(dead_code, reason = "held for its drop")] Held);
+pub(crate) struct PoolPermit(#[expect(dead_code, reason = "held for its drop")] HeldPermits);
 
 /// Permits of one call, returned when it is dropped.
 #[derive(Debug)]
 #[expect(dead_code, reason = "held for their drop")]
-enum Held {
+enum HeldPermits {
     Leaf(OwnedSemaphorePermit),
     Other(FairPermit, Option<FairPermit>),
 }
@@ -37,7 +37,7 @@ impl PoolPermits {
 
     /// Takes a permit if one is free.
     pub(crate) fn take(&self) -> Option<PoolPermit> {
-        self.0.clone().try_acquire_owned().ok().map(|permit| PoolPermit(Held::Leaf(permit)))
+        self.0.clone().try_acquire_owned().ok().map(|permit| PoolPermit(HeldPermits::Leaf(permit)))
     }
 
     /// Takes a permit, in FIFO order; blocks this thread until one is free.
@@ -59,7 +59,7 @@ impl PoolPermits {
     /// Waits for the next permit. `None` only from a closed semaphore, and this one is never
     /// closed.
     async fn next(&self) -> Option<PoolPermit> {
-        self.0.clone().acquire_owned().await.ok().map(|permit| PoolPermit(Held::Leaf(permit)))
+        self.0.clone().acquire_owned().await.ok().map(|permit| PoolPermit(HeldPermits::Leaf(permit)))
     }
 }
 
@@ -116,7 +116,7 @@ impl MergePermits {
 
     async fn take(&self, owner: &MergeOwner) -> PoolPermit {
         let background = if owner.is_background { Some(self.background.take(&owner.caller).await) } else { None };
-        PoolPermit(Held::Other(self.all.take(&owner.caller).await, background))
+        PoolPermit(HeldPermits::Other(self.all.take(&owner.caller).await, background))
     }
 }
 

@@ -18,7 +18,9 @@ use frond_root::{Answer, CancellationToken, Content, Error, Failure, Floor, Part
 use frond_sandbox::{Guests, Role, SplitHost};
 use frond_testkit::Record;
 
-use common::{App, Asked, ENDLESS, Host, PATIENCE, Seen, alone, guest, in_time, ms, plan, wait_until, wat};
+use common::{
+    App, ENDLESS, Host, ObservedRunner, PATIENCE, QueryResult, alone, guest, in_time, ms, plan, wait_until, wat,
+};
 
 const DEADLINE: Duration = ms(200);
 /// Number of slots.
@@ -34,7 +36,7 @@ fn request(app: &App, query: &str) -> Request {
     Request { deadline: DEADLINE, ..app.request(query) }
 }
 
-fn ask(host: &Host, app: &App, query: &str, keys: &[&str]) -> Asked {
+fn ask(host: &Host, app: &App, query: &str, keys: &[&str]) -> QueryResult {
     in_time(|| host.runtime.block_on(app.ask(request(app, query), plan(keys.iter().copied()))))
 }
 
@@ -147,10 +149,10 @@ fn splits_that_never_end_are_stopped() {
                 Err::<Plan, _>(Error::Split(failure))
             };
             let record = Record::default();
-            let seen = Seen::of(&app);
+            let seen = ObservedRunner::of(&app);
             let asked = flow::run(request(&app, &query), planning, app.root(&seen), CancellationToken::new());
             let answer = host.runtime.block_on(asked).unwrap();
-            Asked { answer, record, seen }
+            QueryResult { answer, record, seen }
         });
         let answer = asked.answer;
         assert!(matches!(answer, Answer::Failed { reason: Reason::Deadline, .. }), "{command}: {answer:?}");
@@ -167,7 +169,7 @@ fn assert_nothing_runs(host: Host) {
 
 /// Starts a query, and drops it as soon as `leaves` of its leaves run.
 fn give_up(host: &Host, app: &App, query: &str, keys: &[&str], leaves: usize) {
-    let seen = Seen::of(app);
+    let seen = ObservedRunner::of(app);
     let request = Request { deadline: PATIENCE * 10, ..app.request(query) };
     let plan = plan(keys.iter().copied());
     let root = app.root(&seen);
@@ -219,7 +221,7 @@ fn a_query_that_is_cancelled_stops_its_guests_and_answers_with_what_is_there() {
     let app = host.faulty(limits, Limits::default());
     for command in ["sleep-1", "spin-1"] {
         let cancel = CancellationToken::new();
-        let seen = Seen::of(&app);
+        let seen = ObservedRunner::of(&app);
         let request = Request { deadline: PATIENCE * 10, floor: Floor::BestEffort, ..app.request("{}") };
         let plan = plan(["ok-1", "ok-2", command]);
         let root = app.root(&seen);
@@ -271,7 +273,7 @@ fn a_leaf_whose_query_ends_just_before_it_begins_does_not_run_on() {
     let app = host.leaf(&wat::leaf("", "(loop (br 0)) unreachable"), limits);
     let cancel = CancellationToken::new();
     let over = Arc::new(AtomicBool::new(false));
-    let seen = Seen::of(&app);
+    let seen = ObservedRunner::of(&app);
     let content = TooLate { cancel: cancel.clone(), over: over.clone() };
     let plan = Plan::new(vec![Partition::new("a", content)]).unwrap();
     let request = Request { deadline: PATIENCE * 10, ..app.request("") };

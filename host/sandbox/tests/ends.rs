@@ -15,7 +15,7 @@ use bytes::Bytes;
 use frond_root::call::Limits;
 use frond_root::{Partition, Usage};
 
-use common::{App, Asked, ENDLESS, Host, PATIENCE, guest, ms, wat};
+use common::{App, ENDLESS, Host, PATIENCE, QueryResult, guest, ms, wat};
 
 /// Time limit that no command reaches by itself, even on a busy machine.
 const AMPLE: Duration = PATIENCE;
@@ -29,7 +29,7 @@ fn faulty(host: &Host, limits: Limits) -> App {
 }
 
 /// Formats a failure without the details that another compiler or another run would change.
-fn summary(asked: &Asked) -> String {
+fn summary(asked: &QueryResult) -> String {
     let failure = asked.failure();
     let mut text = format!("{}: {}\n", failure.kind, numberless(&failure.message));
     let ours: Vec<_> = failure.backtrace.iter().filter(|name| name.contains("faulty::")).collect();

@@ -17,7 +17,7 @@ use frond_sandbox::{GuestGrants, Guests, Role, SplitHost, Trials};
 use serde_json::json;
 
 use common::server::Server;
-use common::{Asked, Host, PATIENCE, Seen, guest, ms, plan, wait_until};
+use common::{Host, ObservedRunner, PATIENCE, QueryResult, guest, ms, plan, wait_until};
 
 fn host() -> Host {
     Host::new(2, Limits::default())
@@ -50,7 +50,7 @@ fn leading(server: &Server, names: &[&str]) -> InjectedFaults {
     InjectedFaults { resolve, ..InjectedFaults::default() }
 }
 
-fn ask(host: &Host, grants: GuestGrants, command: &str) -> Asked {
+fn ask(host: &Host, grants: GuestGrants, command: &str) -> QueryResult {
     host.granted(grants).obey(host, command, PATIENCE)
 }
 
@@ -244,7 +244,7 @@ fn a_request_ends_with_its_query() {
     let host = host();
     let server = Server::start();
     let app = host.granted(only(grant(&server)));
-    let seen = Seen::of(&app);
+    let seen = ObservedRunner::of(&app);
     let cancel = CancellationToken::new();
     let query = json!({ "fault": format!("http:{}", server.url("/silent")) }).to_string();
     let request = Request { deadline: PATIENCE, ..app.request(&query) };

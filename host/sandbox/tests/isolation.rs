@@ -10,7 +10,7 @@ use std::time::Duration;
 use frond_root::call::Limits;
 use frond_root::{CancellationToken, EventKind, Floor, Request, flow};
 
-use common::{App, ENDLESS, Host, PATIENCE, Seen, alone, ms, plan};
+use common::{App, ENDLESS, Host, ObservedRunner, PATIENCE, alone, ms, plan};
 
 /// Number of times that the victim is stopped.
 const ROUNDS: usize = 1000;
@@ -79,7 +79,7 @@ fn a_neighbour_of_cancelled_queries_is_never_harmed() {
             let query = format!(r#"{{"fault": "{}"}}"#, ["spin", "sleep", "poll-forever"][round % 3]);
             let request = Request { deadline: PATIENCE, ..victim.request(&query) };
             let cancel = CancellationToken::new();
-            let seen = Seen::of(&victim);
+            let seen = ObservedRunner::of(&victim);
             let later = cancel.clone();
             let running = seen.clone();
             let cancelling = tokio::spawn(async move {

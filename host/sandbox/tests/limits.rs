@@ -13,7 +13,7 @@ use frond_root::Partition;
 use frond_root::call::Limits;
 use frond_sandbox::{Guests, Role, SplitHost};
 
-use common::{Asked, ENDLESS, Host, PATIENCE, wat};
+use common::{ENDLESS, Host, PATIENCE, QueryResult, wat};
 
 const SMALL: Limits = Limits {
     fuel: 10_000_000,
@@ -25,7 +25,7 @@ const SMALL: Limits = Limits {
     host_calls: 1000,
 };
 
-fn run(wasm: &[u8], limits: Limits) -> Asked {
+fn run(wasm: &[u8], limits: Limits) -> QueryResult {
     let host = Host::new(1, limits);
     host.leaf(wasm, limits).call(&host, "", Partition::new("a", Bytes::new()))
 }

@@ -16,7 +16,7 @@ use frond_root::call::Limits;
 use frond_root::{CancellationToken, EventKind, FailureKind, Floor, Request, flow};
 use frond_sandbox::{Compiler, Leaf, LeafHost, Plugin, Role, Settings, Slots};
 
-use common::{App, Asked, Host, PATIENCE, Seen, cache, ms, plan, wait_until};
+use common::{App, Host, ObservedRunner, PATIENCE, QueryResult, cache, ms, plan, wait_until};
 
 #[test]
 fn merges_of_many_queries_wait_for_places_and_none_fails() {
@@ -69,7 +69,7 @@ fn on_other_threads(host: &Host, plugin: &Arc<Plugin>, count: usize) -> App {
     App { leaves: LeafHost::new(slots, leaf), ..host.faulty(limits, limits) }
 }
 
-fn failures(asked: &Asked) -> Vec<(FailureKind, String)> {
+fn failures(asked: &QueryResult) -> Vec<(FailureKind, String)> {
     asked.record.all(|event| match &event.kind {
         EventKind::AttemptEnded { failure, .. } => {
             failure.as_ref().map(|failure| (failure.kind, failure.message.clone()))
@@ -95,7 +95,7 @@ fn a_leaf_that_gets_no_place_in_its_time_is_overloaded() {
     let host = Host::new(1, Limits::default());
     let plugin = host.plugin(&common::guest("faulty"), &[Role::Leaf], true);
     let app = on_other_threads(&host, &plugin, 2);
-    let seen = Seen::of(&app);
+    let seen = ObservedRunner::of(&app);
     let cancel = CancellationToken::new();
     let request = Request { deadline: PATIENCE, ..app.request("{}") };
     let sleeper =
@@ -121,7 +121,7 @@ fn leaves_that_wait_for_a_place_end_with_their_query() {
     let host = Host::new(1, Limits::default());
     let plugin = host.plugin(&common::guest("faulty"), &[Role::Leaf], true);
     let app = on_other_threads(&host, &plugin, 3);
-    let seen = Seen::of(&app);
+    let seen = ObservedRunner::of(&app);
     let cancel = CancellationToken::new();
     let request = Request { deadline: PATIENCE, ..app.request("{}") };
     let many = async { Ok(plan(["sleep-1", "sleep-2", "sleep-3"])) };

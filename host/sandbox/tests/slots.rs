@@ -21,7 +21,7 @@ use frond_root::{
 };
 use frond_sandbox::{Leaf, LeafHost, Role};
 
-use common::{App, ENDLESS, Host, PATIENCE, Seen, alone, guest, ms, plan, wait_until};
+use common::{App, ENDLESS, Host, ObservedRunner, PATIENCE, alone, guest, ms, plan, wait_until};
 
 /// Counts the process's threads by the prefix of their names.
 fn threads(prefix: &str) -> usize {
@@ -98,14 +98,14 @@ fn a_panic_of_the_hosts_own_costs_an_attempt_and_not_a_slot() {
 }
 
 /// Counts how often slot threads have been scheduled.
-fn turns() -> u64 {
+fn switches() -> u64 {
     let tasks = fs::read_dir("/proc/self/task").unwrap();
     let leaf = |path: &Path| fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with("frond-leaf"));
-    let turns = |path: PathBuf| {
+    let switches = |path: PathBuf| {
         let text = fs::read_to_string(path.join("schedstat")).unwrap_or_default();
         text.split_whitespace().nth(2)?.parse::<u64>().ok()
     };
-    tasks.filter_map(|task| Some(task.ok()?.path()).filter(|path| leaf(path))).filter_map(turns).sum()
+    tasks.filter_map(|task| Some(task.ok()?.path()).filter(|path| leaf(path))).filter_map(switches).sum()
 }
 
 #[test]
@@ -116,9 +116,9 @@ fn a_leaf_that_was_brief_runs_where_it_is_asked_for_and_is_held_to_all_it_is_hel
     let obey = |command, time| app.obey(&host, command, time);
     let brief = || (0..20).for_each(|_| assert_eq!(obey("ok", PATIENCE).slug(), "ok"));
     wait_until("the leaf threads sleep on", || {
-        let before = turns();
+        let before = switches();
         brief();
-        turns() == before
+        switches() == before
     });
     let left = obey("remaining", PATIENCE).report()["remaining-ms"].as_u64().unwrap();
     assert!(left > 1000, "a guest is told its deadline: {left} ms");
@@ -181,12 +181,12 @@ fn a_slot_s_own_copy_of_a_component_is_held_to_the_same_limits() {
 
 /// Record of ended attempts, in order, by the weight of their query.
 #[derive(Clone, Default)]
-struct Turns(Arc<Mutex<Vec<u32>>>);
+struct AttemptOrder(Arc<Mutex<Vec<u32>>>);
 
-impl Turns {
+impl AttemptOrder {
     /// Makes a listener for one query's attempts.
     fn of(&self, weight: u32) -> Arc<dyn Listener> {
-        Arc::new(Turn { weight, turns: self.clone() })
+        Arc::new(AttemptListener { weight, order: self.clone() })
     }
 
     fn count(&self, weight: u32) -> usize {
@@ -194,15 +194,15 @@ impl Turns {
     }
 }
 
-struct Turn {
+struct AttemptListener {
     weight: u32,
-    turns: Turns,
+    order: AttemptOrder,
 }
 
-impl Listener for Turn {
+impl Listener for AttemptListener {
     fn event(&self, event: &Event) {
         if matches!(event.kind, EventKind::AttemptEnded { .. }) {
-            self.turns.0.lock().unwrap().push(self.weight);
+            self.order.0.lock().unwrap().push(self.weight);
         }
     }
 }
@@ -212,27 +212,27 @@ fn background_work_shares_a_slot_by_weight_and_waits_for_queries() {
     let _alone = alone();
     let host = Host::new(1, Limits::default());
     let app = host.faulty(Limits::default(), Limits::default());
-    let turns = Turns::default();
+    let order = AttemptOrder::default();
     let behind = |weight, partitions: u32| {
         let app = app.clone();
         let cancel = CancellationToken::new();
-        let root = Services { events: Events::new(vec![turns.of(weight)]), ..app.root(&Seen::of(&app)) };
+        let root = Services { events: Events::new(vec![order.of(weight)]), ..app.root(&ObservedRunner::of(&app)) };
         let request = Request { background: Some(weight), deadline: PATIENCE, ..app.request("{}") };
         let plan = async move { Ok(plan((0..partitions).map(|number| format!("sleep-ms:1-{number}")))) };
         (host.runtime.spawn(flow::run(request, plan, root, cancel.clone())), cancel)
     };
     // More leaves than the test waits for.
     let (light, cancel) = behind(1, 200_000);
-    wait_until("the light one runs", || turns.count(1) > 10);
+    wait_until("the light one runs", || order.count(1) > 10);
     let (heavy, _) = behind(3, 300);
     assert_eq!(app.obey(&host, "ok", PATIENCE).slug(), "ok");
     assert_eq!(host.runtime.block_on(heavy).unwrap().unwrap().outcome(), "complete");
     cancel.cancel();
-    let order = turns.0.lock().unwrap().clone();
+    let order = order.0.lock().unwrap().clone();
     let first = order.iter().position(|one| *one == 3).unwrap();
     let last = order.iter().rposition(|one| *one == 3).unwrap();
     let between = order[first..last].iter().filter(|one| **one == 1).count();
-    // Turns go by leaf time, which varies on a busy machine: `src/shares.rs` tests the exact
+    // Turns go by leaf time, which varies on a busy machine: `root/src/dispatch/shares.rs` tests the exact
     // numbers.
     assert!((1..300).contains(&between), "{between} turns beside 300");
     assert_eq!(host.runtime.block_on(light).unwrap().unwrap().outcome(), "partial");

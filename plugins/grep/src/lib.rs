@@ -24,12 +24,12 @@ use std::collections::BTreeMap;
 use frond_plugin::{Coverage, Failure, Partition};
 use serde::{Deserialize, Serialize};
 
+pub mod origin;
 pub mod partial;
-pub mod place;
 pub mod search;
 
+use origin::Origin;
 use partial::{Hit, Partial, Segment};
-use place::Place;
 
 #[cfg(test)]
 mod tests;
@@ -104,16 +104,16 @@ frond_plugin::merger!(merge, finish);
 fn process(query: Query, partition: Partition) -> Result<Partial, Failure> {
     let matcher = search::matcher(&query.pattern, query.ignore_case).map_err(Failure::InvalidQuery)?;
     let found = search::search(&matcher, &partition.data, query.first);
-    Ok(partial(&query, Place::of(&partition.key), &partition.data, found))
+    Ok(partial(&query, Origin::of(&partition.key), &partition.data, found))
 }
 
 /// Converts a leaf's search result into a partial.
-fn partial(query: &Query, place: Place<'_>, content: &[u8], found: search::Found<'_>) -> Partial {
+fn partial(query: &Query, origin: Origin<'_>, content: &[u8], found: search::Found<'_>) -> Partial {
     let mut partial = Partial { lines: found.lines, ..Partial::default() };
     if query.counts == Counts::Files && found.lines > 0 {
-        partial.counts.insert(place.file.to_owned(), found.lines);
+        partial.counts.insert(origin.file.to_owned(), found.lines);
     }
-    match place.offset {
+    match origin.offset {
         None => partial.whole_files = u64::from(found.lines > 0),
         Some(start) => {
             let segment = Segment {
@@ -122,11 +122,11 @@ fn partial(query: &Query, place: Place<'_>, content: &[u8], found: search::Found
                 newlines: memchr::memchr_iter(b'\n', content).count() as u64,
                 lines: found.lines,
             };
-            partial.cut_files.insert(place.file.to_owned(), vec![segment]);
+            partial.cut_files.insert(origin.file.to_owned(), vec![segment]);
         }
     }
-    let base = place.offset.unwrap_or(0);
-    partial.first = found.first.iter().map(|line| Hit::new(place.file, base, line)).collect();
+    let base = origin.offset.unwrap_or(0);
+    partial.first = found.first.iter().map(|line| Hit::new(origin.file, base, line)).collect();
     partial
 }
 

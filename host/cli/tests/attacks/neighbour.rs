@@ -32,13 +32,13 @@ pub(crate) struct Neighbour {
 #[derive(Default)]
 struct Shared {
     stop: AtomicBool,
-    seen: Mutex<Seen>,
+    seen: Mutex<Rounds>,
     news: Condvar,
 }
 
 /// Outcome of the neighbour's rounds.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Rounds {
     pub(crate) asked: usize,
     pub(crate) answered: usize,
     /// Errors of the failed rounds.
@@ -46,7 +46,7 @@ pub(crate) struct Seen {
     times: Vec<Duration>,
 }
 
-impl Seen {
+impl Rounds {
     /// Returns the 99th percentile of the query times.
     pub(crate) fn p99(&self) -> Duration {
         let mut times = self.times.clone();
@@ -95,13 +95,13 @@ impl Neighbour {
     }
 
     /// Stops the client, and returns the outcome of its rounds.
-    pub(crate) fn end(mut self) -> Seen {
+    pub(crate) fn end(mut self) -> Rounds {
         self.stop();
         self.shared.seen.lock().unwrap().clone()
     }
 
     /// Ends the quiet phase: resets the times, and returns the outcome so far.
-    pub(crate) fn quiet(&self) -> Seen {
+    pub(crate) fn quiet(&self) -> Rounds {
         let mut seen = self.shared.seen.lock().unwrap();
         let before = seen.clone();
         seen.times.clear();

@@ -317,7 +317,7 @@ impl Stage {
     }
 
     /// Prints the row of the table.
-    fn print(&self, seen: &neighbour::Seen, peak: u64, took: Duration) {
+    fn print(&self, seen: &neighbour::Rounds, peak: u64, took: Duration) {
         let Attack { name, bound } = self.attack;
         let budget = self.ground.budget;
         let answered = seen.answered;

@@ -48,7 +48,7 @@ struct Counts {
 /// Totals of all clients.
 #[derive(Debug)]
 #[allow(dead_code, reason = "all of it is printed")]
-pub(crate) struct Seen {
+pub(crate) struct Totals {
     pub(crate) complete: u64,
     refused: u64,
     rejected: u64,
@@ -59,7 +59,7 @@ pub(crate) struct Seen {
     unchanged: u64,
 }
 
-impl Seen {
+impl Totals {
     pub(crate) fn everything_happened(&self) -> bool {
         let all =
             [self.complete, self.rejected, self.hostile, self.vanished, self.watched, self.changed, self.unchanged];
@@ -118,7 +118,7 @@ impl Crowd {
     }
 
     /// Ends all clients after their current round. Panics if one of them has seen a wrong reply.
-    pub(crate) async fn disperse(mut self) -> Seen {
+    pub(crate) async fn disperse(mut self) -> Totals {
         self.one.over.store(true, Ordering::Relaxed);
         while let Some(ended) = tokio::time::timeout(PATIENCE, self.tasks.join_next()).await.expect("everybody ends") {
             ended.unwrap();
@@ -128,10 +128,10 @@ impl Crowd {
 }
 
 impl One {
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> Totals {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let counts = &self.counts;
-        Seen {
+        Totals {
             complete: of(&counts.complete),
             refused: of(&counts.refused),
             rejected: of(&counts.rejected),

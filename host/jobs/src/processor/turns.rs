@@ -11,7 +11,7 @@ const DOUBLED: u64 = 4;
 
 /// A place for a further job.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(super) enum Vacancy {
     /// Nobody has it.
     Free,
     /// The latest job of this caller has it, and its turn is over. It is for another caller's job.
@@ -19,7 +19,7 @@ pub(super) enum Place {
 }
 
 /// Jobs that run on one processor.
-pub(super) struct Turns {
+pub(super) struct CallerTurns {
     at_once: usize,
     turn: Duration,
     /// In the order in which they were taken.
@@ -35,7 +35,7 @@ struct Turn {
     stop: CancellationToken,
 }
 
-impl Turns {
+impl CallerTurns {
     pub(super) fn new(at_once: usize, turn: Duration) -> Self {
         Self { at_once, turn, jobs: Vec::new() }
     }
@@ -43,28 +43,28 @@ impl Turns {
     /// Returns the place for the next job, if there is one. If all are taken by one caller, that is
     /// the place of the caller's latest job, after its turn: its earlier jobs run undisturbed, so
     /// that leaves which take longer than a turn come to their end.
-    pub(super) fn place(&mut self, now: Instant) -> Option<Place> {
+    pub(super) fn place(&mut self, now: Instant) -> Option<Vacancy> {
         self.jobs.retain(|job| !job.stop.is_cancelled());
         if self.jobs.len() < self.at_once {
-            return Some(Place::Free);
+            return Some(Vacancy::Free);
         }
         let latest = self.jobs.last()?;
         let is_over = now.saturating_duration_since(latest.since) >= latest.length;
         let is_alone = self.jobs.iter().all(|job| job.caller == latest.caller);
-        (is_over && is_alone).then(|| Place::NotOf(latest.caller.clone()))
+        (is_over && is_alone).then(|| Vacancy::NotOf(latest.caller.clone()))
     }
 
     /// Gives the place to a caller's job that was taken at `now`, for the `epoch`th time. `stop` is
     /// cancelled when the job is to be given back, and by its run when it ends.
     pub(super) fn begin(
         &mut self,
-        place: &Place,
+        place: &Vacancy,
         caller: Option<String>,
         epoch: u64,
         now: Instant,
         stop: CancellationToken,
     ) {
-        if let Place::NotOf(_) = place
+        if let Vacancy::NotOf(_) = place
             && let Some(latest) = self.jobs.pop()
         {
             latest.stop.cancel();

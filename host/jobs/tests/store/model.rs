@@ -9,7 +9,7 @@ use frond_jobs::{End, JobState};
 use crate::kit::{EVENTS, STONES};
 
 /// A result, or the name of an error.
-pub(crate) type Said<T> = Result<T, &'static str>;
+pub(crate) type StoreResult<T> = Result<T, &'static str>;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
@@ -92,18 +92,18 @@ impl Model {
         states
     }
 
-    fn live(&mut self, job: u64) -> Said<&mut Job> {
+    fn live(&mut self, job: u64) -> StoreResult<&mut Job> {
         let job = self.jobs.get_mut(&job).ok_or("not found")?;
         if job.state == JobState::Expired { Err("expired") } else { Ok(job) }
     }
 
-    fn held(&mut self, job: u64, epoch: u64) -> Said<&mut Job> {
+    fn held(&mut self, job: u64, epoch: u64) -> StoreResult<&mut Job> {
         let job = self.live(job)?;
         if job.is_held() && job.epoch == epoch { Ok(job) } else { Err("fenced") }
     }
 
     /// Returns the number of the job, and whether it is fresh.
-    pub(crate) fn submit(&mut self, number: u64, new: Job) -> Said<(u64, bool)> {
+    pub(crate) fn submit(&mut self, number: u64, new: Job) -> StoreResult<(u64, bool)> {
         let is_same = |job: &Job| job.key.is_some() && (job.key, job.caller) == (new.key, new.caller);
         let known = self.jobs.iter().find(|(_, job)| is_same(job));
         if let Some((known, job)) = known {
@@ -144,13 +144,13 @@ impl Model {
         Some(number)
     }
 
-    pub(crate) fn renew(&mut self, job: u64, epoch: u64, until: u64) -> Said<Option<bool>> {
+    pub(crate) fn renew(&mut self, job: u64, epoch: u64, until: u64) -> StoreResult<Option<bool>> {
         let job = self.held(job, epoch)?;
         job.lease = until;
         Ok(job.cancel)
     }
 
-    pub(crate) fn release(&mut self, job: u64, epoch: u64, now: u64) -> Said<()> {
+    pub(crate) fn release(&mut self, job: u64, epoch: u64, now: u64) -> StoreResult<()> {
         let job = self.held(job, epoch)?;
         if job.may_end_alone() {
             job.stop(now);
@@ -160,7 +160,7 @@ impl Model {
         Ok(())
     }
 
-    pub(crate) fn plan(&mut self, job: u64, epoch: u64, partitions: usize) -> Said<()> {
+    pub(crate) fn plan(&mut self, job: u64, epoch: u64, partitions: usize) -> StoreResult<()> {
         let job = self.held(job, epoch)?;
         if job.state != JobState::Planning {
             return Err("illegal");
@@ -171,7 +171,7 @@ impl Model {
     }
 
     /// Returns the fresh indexes, and the number of discarded results.
-    pub(crate) fn accept(&mut self, job: u64, epoch: u64, results: &[(u32, Kind)]) -> Said<(Vec<u32>, u32)> {
+    pub(crate) fn accept(&mut self, job: u64, epoch: u64, results: &[(u32, Kind)]) -> StoreResult<(Vec<u32>, u32)> {
         let job = self.held(job, epoch)?;
         let none = &mut Vec::new();
         let plan = job.plan.as_mut().unwrap_or(none);
@@ -193,7 +193,7 @@ impl Model {
         Ok((fresh, discarded))
     }
 
-    pub(crate) fn merge(&mut self, job: u64, epoch: u64) -> Said<()> {
+    pub(crate) fn merge(&mut self, job: u64, epoch: u64) -> StoreResult<()> {
         let job = self.held(job, epoch)?;
         if job.state != JobState::Running {
             return Err("illegal");
@@ -202,7 +202,7 @@ impl Model {
         Ok(())
     }
 
-    pub(crate) fn finish(&mut self, job: u64, epoch: u64, end: End, now: u64) -> Said<()> {
+    pub(crate) fn finish(&mut self, job: u64, epoch: u64, end: End, now: u64) -> StoreResult<()> {
         let job = self.held(job, epoch)?;
         let (state, needs_merge) = match end {
             End::Succeeded => (JobState::Succeeded, true),
@@ -222,7 +222,7 @@ impl Model {
         Ok(())
     }
 
-    pub(crate) fn cancel(&mut self, job: u64, keep: bool, now: u64) -> Said<()> {
+    pub(crate) fn cancel(&mut self, job: u64, keep: bool, now: u64) -> StoreResult<()> {
         let job = self.live(job)?;
         if job.is_over() {
             return Err("late");
@@ -241,7 +241,7 @@ impl Model {
         self.jobs.values_mut().filter(lapsed).for_each(|job| job.stop(now));
     }
 
-    pub(crate) fn redrive(&mut self, job: u64, now: u64) -> Said<()> {
+    pub(crate) fn redrive(&mut self, job: u64, now: u64) -> StoreResult<()> {
         let job = self.live(job)?;
         match job.state {
             JobState::Succeeded => return Err("late"),
@@ -260,14 +260,14 @@ impl Model {
         Ok(())
     }
 
-    pub(crate) fn retain(&mut self, job: u64, ms: u64) -> Said<()> {
+    pub(crate) fn retain(&mut self, job: u64, ms: u64) -> StoreResult<()> {
         let job = self.live(job)?;
         job.retention = ms;
         job.expires = job.finished.map(|finished| finished + ms);
         Ok(())
     }
 
-    pub(crate) fn append(&mut self, job: u64, epoch: u64, count: u64) -> Said<()> {
+    pub(crate) fn append(&mut self, job: u64, epoch: u64, count: u64) -> StoreResult<()> {
         self.held(job, epoch)?.events += count;
         Ok(())
     }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::kit::{Bench, Store, at, degraded, done, ended, failed, id, job, listed, name, plan, rows};
-use crate::model::{Job, Kind, Model, Said};
+use crate::model::{Job, Kind, Model, StoreResult};
 
 /// Number of jobs, of apps, and of callers beside the jobs without one.
 const JOBS: u64 = 4;
@@ -93,7 +93,7 @@ struct Run {
     last: u64,
 }
 
-fn said<T, U>(answer: Result<T, StoreError>, map: impl FnOnce(T) -> U) -> Said<U> {
+fn said<T, U>(answer: Result<T, StoreError>, map: impl FnOnce(T) -> U) -> StoreResult<U> {
     match answer {
         Ok(value) => Ok(map(value)),
         Err(error) => Err(name(&Err::<(), _>(error))),

@@ -20,7 +20,7 @@ use crate::failure::{Failure, MAX_EVENT_TEXTS, TextBudget};
 use crate::folding::{FoldResult, Folds};
 use crate::gather::{Action, Demand, Gather};
 use crate::journal::KeptPartial;
-use crate::memory::Held;
+use crate::memory::MemoryCharge;
 use crate::merge::Partials;
 use crate::merge::fold::Urgency;
 use crate::plan::Plan;
@@ -43,7 +43,7 @@ pub(super) struct GatherResult {
     pub(super) folds: Folds,
     pub(super) merge_failure: Option<Failure>,
     pub(super) journal_failure: Option<Failure>,
-    pub(super) memory: Held,
+    pub(super) memory: MemoryCharge,
 }
 
 /// Reason why the query's task woke up.
@@ -84,7 +84,7 @@ struct GatherLoop<'a> {
     refused: bool,
     merge_failure: Option<Failure>,
     journal_failure: Option<Failure>,
-    memory: Held,
+    memory: MemoryCharge,
 }
 
 /// RAII guard that closes the scatter however the gather ends, a dropped future included.
@@ -96,7 +96,7 @@ impl Drop for CloseOnDrop {
     }
 }
 
-pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memory: Held) -> GatherResult {
+pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memory: MemoryCharge) -> GatherResult {
     let request = &run.request;
     let slots = run.services.runner.slots();
     let scatter = Scatter::new(

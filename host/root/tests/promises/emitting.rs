@@ -101,8 +101,8 @@ async fn a_success_replaces_what_was_emitted_before_it() {
 #[tokio::test(start_paused = true)]
 async fn what_was_emitted_before_a_success_is_not_held_on_to() {
     /// Bytes that show when they are dropped.
-    struct Kept(#[expect(dead_code, reason = "it is counted")] Arc<()>);
-    impl AsRef<[u8]> for Kept {
+    struct DropProbe(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+    impl AsRef<[u8]> for DropProbe {
         fn as_ref(&self) -> &[u8] {
             b"70"
         }
@@ -110,7 +110,7 @@ async fn what_was_emitted_before_a_success_is_not_held_on_to() {
     let alive = Arc::new(());
     let kept = alive.clone();
     let script = Script::by(move |index, attempt| match (index, attempt) {
-        (0, 1) => Turn::succeed().after(ms(20)).emitting(ms(10), Bytes::from_owner(Kept(kept.clone())), 0.9),
+        (0, 1) => Turn::succeed().after(ms(20)).emitting(ms(10), Bytes::from_owner(DropProbe(kept.clone())), 0.9),
         _ => Turn::succeed().after(ms(500)),
     });
     let stage = Stage::new(script);

@@ -19,7 +19,7 @@ use crate::words;
 
 /// A received preview.
 #[derive(Clone, Debug, PartialEq)]
-struct Shown {
+struct ReceivedPreview {
     /// Time of its start, as reported.
     since_start: Duration,
     /// Time of its arrival.
@@ -32,7 +32,7 @@ struct Shown {
 struct Watcher {
     every: Duration,
     start: Instant,
-    shown: Mutex<Vec<Shown>>,
+    shown: Mutex<Vec<ReceivedPreview>>,
 }
 
 impl Watcher {
@@ -40,7 +40,7 @@ impl Watcher {
         Arc::new(Self { every, start: Instant::now(), shown: Mutex::default() })
     }
 
-    fn shown(&self) -> Vec<Shown> {
+    fn shown(&self) -> Vec<ReceivedPreview> {
         self.shown.lock().unwrap().clone()
     }
 }
@@ -53,7 +53,7 @@ impl Preview for Watcher {
     fn take(&self, since_start: Duration, body: Bytes, covered: Covered) {
         let text = std::str::from_utf8(&body).unwrap();
         let words = text.split_ascii_whitespace().map(|word| word.parse().unwrap()).collect();
-        self.shown.lock().unwrap().push(Shown { since_start, arrived: self.start.elapsed(), words, covered });
+        self.shown.lock().unwrap().push(ReceivedPreview { since_start, arrived: self.start.elapsed(), words, covered });
     }
 }
 
@@ -89,7 +89,7 @@ impl Beside {
         every: Duration,
         request: Request,
         plan: Plan,
-    ) -> (Answer, Vec<Shown>) {
+    ) -> (Answer, Vec<ReceivedPreview>) {
         let watcher = Watcher::new(every);
         let listeners = vec![Arc::new(stage.record.clone()) as Arc<dyn Listener>, self.clone()];
         let events = Events::new(listeners).previewing(watcher.clone());
@@ -144,7 +144,7 @@ impl Merger for Beside {
 const EVERY: Duration = ms(250);
 
 /// Runs a query with an observer of previews.
-async fn watched(stage: &Stage, request: Request, plan: Plan) -> (Answer, Vec<Shown>) {
+async fn watched(stage: &Stage, request: Request, plan: Plan) -> (Answer, Vec<ReceivedPreview>) {
     let watcher = Watcher::new(EVERY);
     let events = Events::new(vec![Arc::new(stage.record.clone()) as Arc<dyn Listener>]).previewing(watcher.clone());
     let root = Services { events, ..stage.root() };

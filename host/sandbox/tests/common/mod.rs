@@ -136,16 +136,16 @@ impl App {
     }
 
     /// Runs a query.
-    pub(crate) async fn ask(&self, request: Request, plan: Plan) -> Asked {
+    pub(crate) async fn ask(&self, request: Request, plan: Plan) -> QueryResult {
         let record = Record::default();
-        let seen = Seen::of(self);
+        let seen = ObservedRunner::of(self);
         let root = Services { events: Events::new(vec![Arc::new(record.clone())]), ..self.root(&seen) };
         let answer = flow::run(request, async { Ok(plan) }, root, CancellationToken::new()).await.unwrap();
-        Asked { answer, record, seen }
+        QueryResult { answer, record, seen }
     }
 
     /// Makes the services of a query, without listeners.
-    pub(crate) fn root(&self, seen: &Arc<Seen>) -> Services {
+    pub(crate) fn root(&self, seen: &Arc<ObservedRunner>) -> Services {
         Services {
             runner: seen.clone(),
             merger: self.merger.clone(),
@@ -156,13 +156,13 @@ impl App {
     }
 
     /// Runs a query of one leaf.
-    pub(crate) fn call(&self, host: &Host, query: &str, partition: Partition) -> Asked {
+    pub(crate) fn call(&self, host: &Host, query: &str, partition: Partition) -> QueryResult {
         let plan = Plan::new(vec![partition]).unwrap();
         host.runtime.block_on(self.ask(self.request(query), plan))
     }
 
     /// Runs a query of one leaf that obeys `command`, within `time`.
-    pub(crate) fn obey(&self, host: &Host, command: &str, time: Duration) -> Asked {
+    pub(crate) fn obey(&self, host: &Host, command: &str, time: Duration) -> QueryResult {
         let request = Request { leaf_time: Some(time), ..self.request(&format!(r#"{{"fault": "{command}"}}"#)) };
         let plan = Plan::new(vec![Partition::new("a", Bytes::new())]).unwrap();
         host.runtime.block_on(self.ask(request, plan))
@@ -170,12 +170,12 @@ impl App {
 }
 
 /// Leaf runner that exposes the work of its query.
-pub(crate) struct Seen {
+pub(crate) struct ObservedRunner {
     leaves: LeafHost,
     work: Mutex<Option<Arc<dyn Work>>>,
 }
 
-impl Seen {
+impl ObservedRunner {
     pub(crate) fn of(app: &App) -> Arc<Self> {
         Arc::new(Self { leaves: app.leaves.clone(), work: Mutex::default() })
     }
@@ -191,7 +191,7 @@ impl Seen {
     }
 }
 
-impl LeafRunner for Seen {
+impl LeafRunner for ObservedRunner {
     fn attach(&self, work: Arc<dyn Work>) {
         *self.work.lock().unwrap() = Some(work.clone());
         self.leaves.attach(work);
@@ -207,13 +207,13 @@ impl LeafRunner for Seen {
 }
 
 /// Result of a query.
-pub(crate) struct Asked {
+pub(crate) struct QueryResult {
     pub(crate) answer: Answer,
     pub(crate) record: Record,
-    pub(crate) seen: Arc<Seen>,
+    pub(crate) seen: Arc<ObservedRunner>,
 }
 
-impl Asked {
+impl QueryResult {
     /// Returns how the first leaf to end has ended.
     pub(crate) fn first(&self) -> (Option<Failure>, Usage) {
         let ended = self.record.all(|event| match &event.kind {
@@ -281,7 +281,7 @@ impl Merger for Lines {
 
 /// Runs `ask` until an answer leaves before its deadline, and checks that no leaf runs on after it.
 /// A busy machine may be late now and then, but not each time.
-pub(crate) fn in_time(ask: impl Fn() -> Asked) -> Asked {
+pub(crate) fn in_time(ask: impl Fn() -> QueryResult) -> QueryResult {
     for _ in 0..20 {
         let asked = ask();
         wait_until("no leaf runs", || asked.seen.running() == 0);

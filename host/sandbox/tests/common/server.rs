@@ -9,11 +9,11 @@ use std::thread;
 /// Running server. It ends with the test's process.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    seen: Arc<Seen>,
+    seen: Arc<Received>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Received {
     requests: Mutex<Vec<Request>>,
     silent: AtomicUsize,
 }
@@ -35,7 +35,7 @@ impl Server {
     pub(crate) fn at(address: &str) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(Received::default());
         let server = Self { address, seen: seen.clone() };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -69,7 +69,7 @@ impl Server {
 /// Answers by path: `/big/N` and `/chunked/N` have N bytes, `/head/N` N bytes of headers, `/silent`
 /// never answers, `/stall` stops in the middle, `/redirect` leads to `/ok`, and everything else
 /// says hello.
-fn serve(stream: &TcpStream, seen: &Seen) -> Option<()> {
+fn serve(stream: &TcpStream, seen: &Received) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let request = read(&mut reader)?;
     let path = request.line.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -123,7 +123,7 @@ fn chunked(mut out: &TcpStream, head: &str, size: usize) -> std::io::Result<()> 
 }
 
 /// Waits until the client disconnects.
-fn wait(reader: &mut BufReader<&TcpStream>, seen: &Seen) -> std::io::Result<()> {
+fn wait(reader: &mut BufReader<&TcpStream>, seen: &Received) -> std::io::Result<()> {
     seen.silent.fetch_add(1, Ordering::SeqCst);
     let ended = std::io::copy(reader, &mut std::io::sink());
     seen.silent.fetch_sub(1, Ordering::SeqCst);

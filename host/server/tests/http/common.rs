@@ -267,7 +267,7 @@ impl Reply {
 
 /// An event of a stream.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Told {
+pub(crate) struct StreamEvent {
     pub(crate) name: String,
     pub(crate) id: Option<u64>,
     pub(crate) data: Value,
@@ -293,7 +293,7 @@ impl Stream {
     }
 
     /// The next event; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Option<Told> {
+    pub(crate) async fn next(&mut self) -> Option<StreamEvent> {
         loop {
             if let Some(end) = self.read.windows(2).position(|two| two == b"\n\n") {
                 let block: Vec<u8> = self.read.drain(..end + 2).collect();
@@ -308,7 +308,7 @@ impl Stream {
     }
 
     /// The next event with this name.
-    pub(crate) async fn next_named(&mut self, name: &str) -> Told {
+    pub(crate) async fn next_named(&mut self, name: &str) -> StreamEvent {
         loop {
             match self.next().await {
                 Some(told) if told.name == name => return told,
@@ -319,7 +319,7 @@ impl Stream {
     }
 
     /// All events until the end.
-    pub(crate) async fn rest(mut self) -> Vec<Told> {
+    pub(crate) async fn rest(mut self) -> Vec<StreamEvent> {
         let mut all = Vec::new();
         while let Some(told) = self.next().await {
             all.push(told);
@@ -329,13 +329,13 @@ impl Stream {
 }
 
 /// Parses a block of a stream; `None` if it has only comments.
-fn parse(block: &str) -> Option<Told> {
+fn parse(block: &str) -> Option<StreamEvent> {
     let field = |name: &str| {
         let lines: Vec<_> = block.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     };
     let data = field("data")?;
-    Some(Told {
+    Some(StreamEvent {
         name: field("event").unwrap_or_default(),
         id: field("id").map(|id| id.parse().unwrap()),
         data: serde_json::from_str(&data).unwrap_or_else(|error| panic!("{error}: {data}")),

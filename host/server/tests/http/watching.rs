@@ -5,7 +5,7 @@ use frond_server::config::Size;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::common::{Served, Stream, Told, asking, by_key, config, send, whole, within};
+use crate::common::{Served, Stream, StreamEvent, asking, by_key, config, send, whole, within};
 
 /// The lines of a recording, as events.
 fn events(text: &str) -> Vec<Event> {
@@ -172,7 +172,7 @@ async fn a_hundred_watchers_see_the_same() {
         watchers.push(tokio::spawn(watch().await.rest()));
     }
     send(served.request(Method::DELETE, &format!("/v1/queries/{id}"))).await.expect(202);
-    let mut seen: Vec<Vec<Told>> = Vec::new();
+    let mut seen: Vec<Vec<StreamEvent>> = Vec::new();
     for watcher in watchers {
         seen.push(within(watcher).await.unwrap());
     }

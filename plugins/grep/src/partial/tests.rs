@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::Partial;
-use crate::place::Place;
+use crate::origin::Origin;
 use crate::search::{matcher, search};
 use crate::{Counts, Query};
 
@@ -13,7 +13,7 @@ const FIRST: usize = 5;
 fn leaf(key: &str, content: &str) -> Partial {
     let query = Query { pattern: "a".to_owned(), ignore_case: false, first: FIRST, counts: Counts::Files };
     let found = search(&matcher("a", false).unwrap(), content.as_bytes(), FIRST);
-    crate::partial(&query, Place::of(key), content.as_bytes(), found)
+    crate::partial(&query, Origin::of(key), content.as_bytes(), found)
 }
 
 /// Makes one leaf's partial for each of a file's pieces.

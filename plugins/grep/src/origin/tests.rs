@@ -1,9 +1,9 @@
 //! Tests of the keys of files and of pieces.
 
-use super::Place;
+use super::Origin;
 
 fn check(key: &str, file: &str, offset: Option<u64>) {
-    assert_eq!(Place::of(key), Place { file, offset });
+    assert_eq!(Origin::of(key), Origin { file, offset });
 }
 
 #[test]

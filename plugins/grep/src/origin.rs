@@ -5,14 +5,14 @@ mod tests;
 
 /// A file, or a piece of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct Origin<'a> {
     /// The file's path.
     pub file: &'a str,
     /// The piece's offset in the file in bytes; `None` for a whole file.
     pub offset: Option<u64>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Origin<'a> {
     /// Parses `path` or `path#OFFSET+LENGTH`. The length must be a number; its value is ignored,
     /// since the content has it.
     pub fn of(key: &'a str) -> Self {
