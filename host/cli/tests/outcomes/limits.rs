@@ -98,6 +98,12 @@ fn a_merge_and_a_split_have_limits_of_their_own() {
     let asked = folder.frond("query app --deadline 60s").arg(json!({ "split-fault": "spin" }).to_string());
     let error = asked.env("COLUMNS", "400").run().expect(6).err();
     assert!(error.contains("limits.split.fuel is 100,000,000; raise it with `[limits.split] fuel = …`"), "{error}");
+    let toml = std::fs::read_to_string(folder.path("app/frond.toml")).unwrap();
+    let timed = toml.replace("[limits.split]\nfuel = 100_000_000", "[limits.split]\nfuel = 0\ntime = \"100ms\"");
+    folder.write("app/frond.toml", timed);
+    let asked = folder.frond("query app --deadline 60s").arg(json!({ "split-fault": "spin" }).to_string());
+    let error = asked.env("COLUMNS", "400").run().expect(6).err();
+    assert!(error.contains("limits.split.time is 100 ms; raise it with `[limits.split] time = …`"), "{error}");
 }
 
 #[test]
