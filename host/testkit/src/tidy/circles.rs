@@ -48,7 +48,7 @@ fn circles_of(modules: &Modules) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for (path, module) in modules {
         let circle: Vec<_> = reached[path].iter().filter(|other| reached[*other].contains(path)).collect();
-        for (other, import) in imports[path].iter().filter(|(other, _)| circle.contains(&other)) {
+        for (other, import) in imports[path].iter().filter(|(other, _)| circle.contains(other)) {
             let rule = format!(
                 "`{}` of {} is imported here, and that file leads back to this one: a circle of {} files",
                 import.path.join("::"),
@@ -90,7 +90,7 @@ fn reached<'a>(
 /// `None` for a module itself, and for another crate's item.
 fn home<'a>(modules: &'a Modules, within: &ModulePath, path: &[String], depth: usize) -> Option<&'a ModulePath> {
     let first = path.first()?;
-    let child = |of: &ModulePath, name: &String| [of.as_slice(), &[name.clone()]].concat();
+    let child = |of: &ModulePath, name: &String| [of.as_slice(), std::slice::from_ref(name)].concat();
     let mut at = within.clone();
     let mut rest = path;
     match first.as_str() {
