@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use bytes::Bytes;
+use frond_root::call::Limits;
 use frond_root::sync::lock;
 use frond_root::{Event, EventKind, Floor, Listener, Partition, Request};
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use frond_root::call::Limits;
 use frond_root::sync::lock;
 use frond_root::{Event, Listener};
 
