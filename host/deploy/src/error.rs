@@ -52,13 +52,7 @@ impl Refusal {
 
 /// An error and its causes, one a line, truncated if they are too long.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}\n  because: {cause}");
-        next = cause.source();
-    }
-    shortened(text, MAX_TEXT)
+    frond_root::quote::chain(error, MAX_TEXT)
 }
 
 /// Reason why a requested change was not made. The version that served before keeps serving.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use frond_jobs::store::Artifact;
 use frond_jobs::{AppProvider, AppVersion, NoVersion, Wakeup};
+use frond_root::quote;
 use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Services};
 use frond_run::Question;
 use tokio::sync::broadcast;
@@ -15,6 +16,10 @@ use crate::error::{RecallError, chain};
 use crate::registry::Registry;
 use crate::version::Version;
 use crate::view::AppView;
+
+/// The most bytes of the reason why a version is lost; a job's detail has room for the remedy
+/// behind it.
+const MAX_LOST: usize = 3 << 10;
 
 /// Adds the caller's listeners to the events of a job of the named app.
 pub type Listening = Arc<dyn Fn(&str, Events) -> Events + Send + Sync>;
@@ -41,7 +46,7 @@ impl JobApps {
         match found {
             Ok(version) => Ok(self.served(version)),
             Err(RecallError::NoApp) => Err(NoVersion::NoApp),
-            Err(error) => Err(NoVersion::Lost(chain(&error))),
+            Err(error) => Err(NoVersion::Lost(quote::chain(&error, MAX_LOST))),
         }
     }
 }

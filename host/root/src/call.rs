@@ -43,10 +43,10 @@ pub enum Unit {
     Count,
 }
 
-/// Resource limits of one guest call. The keys are those of `frond.toml`; a limit that an older
-/// record lacks has its default.
+/// Resource limits of one guest call. The keys are those of `frond.toml`. A record has all of them;
+/// a later one needs a serde default, so that older records stay readable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Limits {
     /// Fuel, about one unit an instruction; 0 is unmetered.
     pub fuel: u64,

@@ -8,7 +8,8 @@ use crate::event::{Event, EventKind};
 use crate::failure::FailureKind;
 use crate::ids::PartitionKey;
 
-/// Counts of a query's events so far. At the end, its outcomes are those of the coverage.
+/// Counts of a query's events so far. At the end, its outcomes are those of the coverage, but for
+/// successes that were discarded, and partials that an earlier life of a job has kept.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     /// Time from the start to the plan; zero before the plan.

@@ -26,6 +26,30 @@ pub fn shortened(mut text: String, most: usize) -> String {
     text
 }
 
+/// An error with its causes, one a line, at most `most` bytes. Repeated causes are left out. A
+/// quarter of the bytes is for the root cause, however long the others are.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error, most: usize) -> String {
+    const BECAUSE: &str = "\n  because: ";
+    let mut text = error.to_string();
+    let mut root: Option<String> = None;
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let told = cause.to_string();
+        let is_told = text.contains(&told) || root.as_ref().is_some_and(|root| root.contains(&told));
+        if !is_told && let Some(middle) = root.replace(told) {
+            text.push_str(BECAUSE);
+            text.push_str(&middle);
+        }
+        next = cause.source();
+    }
+    let text = shortened(text, most - most / 4);
+    match root {
+        Some(root) => shortened(format!("{text}{BECAUSE}{}", shortened(root, most / 4)), most),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

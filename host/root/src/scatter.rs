@@ -321,7 +321,7 @@ impl Work for Scatter {
     }
 
     fn background(&self) -> Option<u32> {
-        self.window.background
+        self.window.background.map(|weight| weight.max(1))
     }
 
     fn only(&self) -> Option<&Partition> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use frond_app::{App, AppError, Cut, Inputs, PieceSize};
-use frond_root::{Answer, CancellationToken, Error, Events, Limit, Plan, Request, Scope, Tenant, flow};
+use frond_root::{Answer, CancellationToken, Error, Events, Plan, Request, Tenant, flow};
 use frond_sandbox::SplitHost;
 
 use crate::error::{RunError, Why};
@@ -166,7 +166,8 @@ impl Cutting {
                 let Some(split) = split else {
                     return Err(Error::Source(Box::new(Why("the app has no split component"))));
                 };
-                Plan::new(app.from_split(split_in_time(&app, split, query, wanted, until).await?).map_err(source)?)
+                let pieces = split.split(query, wanted, until).await.map_err(Error::Split)?;
+                Plan::new(app.from_split(pieces).map_err(source)?)
             }
         }
     }
@@ -182,22 +183,6 @@ impl Cutting {
             stdin: self.stdin,
         })
     }
-}
-
-/// Calls the split until the query's deadline, or until the app's limit on the split's time.
-async fn split_in_time(
-    app: &App,
-    split: SplitHost,
-    query: Bytes,
-    wanted: u32,
-    until: Instant,
-) -> Result<Vec<(String, Bytes)>, Error> {
-    let own = app.limits.split_time.and_then(|time| Some((Instant::now().checked_add(time)?, time)));
-    let Some((end, time)) = own.filter(|(end, _)| *end < until) else {
-        return split.split(query, wanted, until).await.map_err(Error::Split);
-    };
-    let limit = Limit::time(Scope::Split, time);
-    split.split(query, wanted, end).await.map_err(|failure| Error::Split(Box::new(failure.within(limit))))
 }
 
 fn source(error: AppError) -> Error {

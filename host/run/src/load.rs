@@ -102,7 +102,7 @@ impl Machine {
                 grants: grants.clone(),
             }),
             merge: merge.map(|plugin| guests(plugin, of.merge)),
-            split: split.map(|plugin| guests(plugin, of.split).granting(&grants)),
+            split: split.map(|plugin| guests(plugin, of.split).taking(of.split_time).granting(&grants)),
             trials: Trials::new(sandbox.clock()),
             warnings: sandbox.take_warnings().into_iter().chain(unset).chain(untrusted).collect(),
             sandbox,

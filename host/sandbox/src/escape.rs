@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 /// Most bytes of a guest's message in a failure.
 const MAX_MESSAGE: usize = 4096;
-/// Most bytes of a guest's own text, such as a host name, inside a message.
+/// Most characters of a guest's own text, such as a host name, inside a message.
 const MAX_QUOTED: usize = 120;
 /// Most characters of one name in a report.
 const MAX_NAME: usize = 200;

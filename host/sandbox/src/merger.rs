@@ -5,12 +5,12 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use frond_root::call::Limits;
 use frond_root::runner::{Covered, MergeFuture, MergeResult};
-use frond_root::{Failure, FailureKind, Merger, Scope, Usage};
+use frond_root::{Failure, FailureKind, Limit, Merger, Scope, Usage};
 
 use crate::bindings::{CoverageIn, PartitionOut, PartitionsOut};
 use crate::call::{Call, CallResult, Running};
@@ -29,6 +29,7 @@ pub struct Guests {
     clock: Clock,
     plugin: Arc<Plugin>,
     limits: Limits,
+    time: Option<Duration>,
     granted: CallGrants,
     short_calls: Arc<ShortCalls>,
     owner: MergeOwner,
@@ -43,6 +44,7 @@ impl Guests {
             short_calls: Arc::new(plugin.new_short_calls()),
             plugin,
             limits,
+            time: None,
             granted: CallGrants::Never,
             owner: MergeOwner::default(),
         }
@@ -52,6 +54,13 @@ impl Guests {
     #[must_use]
     pub fn granting(self, grants: &Arc<GuestGrants>) -> Self {
         Self { granted: CallGrants::from(grants), ..self }
+    }
+
+    /// Sets the time limit of one call on a separate thread, from its start. It ends earlier if its
+    /// caller's time is up.
+    #[must_use]
+    pub fn taking(self, time: Option<Duration>) -> Self {
+        Self { time, ..self }
     }
 
     /// Sets the owner of the calls, for fair shares of the permits.
@@ -73,8 +82,12 @@ impl Guests {
         flag.here();
         let watch = self.clock.watch();
         let waker = park::waker();
+        let own = self.time.and_then(|time| Some((Instant::now().checked_add(time)?, time)));
+        let own = own.filter(|(end, _)| *end < until);
+        let until = own.map_or(until, |(end, _)| end);
+        let time = own.map(|(_, time)| Limit::time(scope, time));
         let call = self.prepared(scope, until, (until, place), &watch, Some(&waker));
-        Call { probe, ..call }.run(CallOrigin::Other(flag), work)
+        Call { probe, time, ..call }.run(CallOrigin::Other(flag), work)
     }
 
     fn prepared<'a>(

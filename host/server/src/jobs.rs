@@ -73,9 +73,11 @@ impl Jobs {
         }
         let provider = Arc::new(provider(apps.clone(), telemetry.clone()));
         let provider = config.role.processes().then_some(provider as Arc<dyn AppProvider>);
+        // Before the processor begins, so that no change is missed.
+        let changes = apps.changes();
         let service = JobService::start(&settings(config), state, provider, quotas).await?;
         if config.role.processes() {
-            tokio::spawn(announce(apps.changes(), service.wakeup.clone()));
+            tokio::spawn(announce(changes, service.wakeup.clone()));
         }
         Ok(Some(Self {
             store: service.store.clone(),

@@ -80,6 +80,7 @@ fn deadline(value: &str, longest: Duration) -> Result<Duration, String> {
 
 /// Parses a duration, such as `2s`.
 pub(crate) fn duration(value: &str) -> Result<Duration, String> {
+    let value = value.trim();
     if value.len() > MAX_QUOTED {
         return Err("the duration is too long a text".to_owned());
     }

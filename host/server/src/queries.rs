@@ -69,7 +69,7 @@ pub(crate) async fn list(
     let params = Params::read(uri.query(), &["app", "outcome", "limit"])?;
     let app = params.parsed("app", |value| Ok(value.to_owned()))?;
     let known = |value: &str| StateFilter::WORDS.into_iter().find(|word| *word == value);
-    let outcome = params.one("outcome", &StateFilter::WORDS.join(", "), known)?;
+    let outcome = params.one("outcome", "running, complete, partial or failed", known)?;
     let limit = params.limit(MOST)?;
     let of = principal.limited(Action::Read);
     Ok(Json(Queries { queries: server.recent.list(of, app.as_deref(), outcome, limit.unwrap_or(LIST) as usize) }))

@@ -26,8 +26,6 @@ const MAX_KEY: usize = 64;
 const MAX_DETAIL: usize = 8 << 10;
 /// The most bytes of an error with its causes.
 const MAX_CHAIN: usize = 4 << 10;
-/// The most bytes of the root cause among these.
-const MAX_ROOT: usize = 1 << 10;
 
 /// The media type of problems: RFC 9457.
 pub(crate) const PROBLEM: &str = "application/problem+json";
@@ -323,26 +321,9 @@ pub(crate) fn nothing_more() -> Response {
     StatusCode::NO_CONTENT.into_response()
 }
 
-/// An error with all of its causes. The root cause is told however long the others are.
+/// An error with its causes, for a client.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    const BECAUSE: &str = "\n  because: ";
-    let mut text = error.to_string();
-    let mut root: Option<String> = None;
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let told = cause.to_string();
-        let is_told = text.contains(&told) || root.as_ref().is_some_and(|root| root.contains(&told));
-        if !is_told && let Some(middle) = root.replace(told) {
-            text.push_str(BECAUSE);
-            text.push_str(&middle);
-        }
-        next = cause.source();
-    }
-    let text = shortened(text, MAX_CHAIN - MAX_ROOT);
-    match root {
-        Some(root) => shortened(format!("{text}{BECAUSE}{}", shortened(root, MAX_ROOT)), MAX_CHAIN),
-        None => text,
-    }
+    frond_root::quote::chain(error, MAX_CHAIN)
 }
 
 impl IntoResponse for Problem {

@@ -1,6 +1,8 @@
 //! Limits of a case's calls: those of the package, lowered by the case and by faults. Each failure
 //! names the place where its limit is set.
 
+use std::time::Duration;
+
 use frond_root::call::Limits;
 use frond_root::{Bound, Failure, Limit, LimitKey, Scope};
 use frond_sandbox::Trial;
@@ -118,7 +120,8 @@ impl Tester {
     /// Returns the limit on the time of a single call.
     fn time_limit(&self, call: &Call, by: &Lower) -> Option<Limit> {
         match call {
-            Call::Leaf { .. } | Call::Split { .. } => Some(self.leaf_limit(by)),
+            Call::Leaf { .. } => Some(self.leaf_limit(by)),
+            Call::Split { .. } => Some(self.split_limit(by)),
             Call::Merge { .. } | Call::Finish { .. } => Some(self.merge_limit(by)),
             Call::Query(_) => None,
         }
@@ -127,10 +130,19 @@ impl Tester {
     /// Returns the limit on a leaf's time: the case's, the app's, or the part of the deadline for
     /// leaves.
     pub(crate) fn leaf_limit(&self, by: &Lower) -> Limit {
-        let most = self.leaf_time(by);
-        match (by.time, self.package.limits.leaf_time) {
+        self.limit_of(Scope::Leaf, self.package.limits.leaf_time, self.leaf_time(by), by)
+    }
+
+    fn split_limit(&self, by: &Lower) -> Limit {
+        self.limit_of(Scope::Split, self.package.limits.split_time, self.split_time(by), by)
+    }
+
+    /// Returns the limit that made `most` of the time of a call: the case's, the app's `own` in
+    /// `scope`, or the query's deadline.
+    fn limit_of(&self, scope: Scope, own: Option<Duration>, most: Duration, by: &Lower) -> Limit {
+        match (by.time, own) {
             (Some(lower), _) if lower.0 == most => Limit::time(Scope::Case, most),
-            (_, Some(own)) if own == most => Limit::time(Scope::Leaf, most),
+            (_, Some(own)) if own == most => Limit::time(scope, most),
             _ => Limit::time(Scope::Query, self.package.deadline),
         }
     }

@@ -119,8 +119,17 @@ impl Tester {
     /// Returns the time of a leaf that starts at once: the leaf's own limit, at most the part of
     /// the deadline for leaves.
     pub(crate) fn leaf_time(&self, by: &Lower) -> Duration {
+        self.time_of(self.package.limits.leaf_time, by)
+    }
+
+    /// Returns the time of a split, like a leaf's.
+    pub(crate) fn split_time(&self, by: &Lower) -> Duration {
+        self.time_of(self.package.limits.split_time, by)
+    }
+
+    fn time_of(&self, own: Option<Duration>, by: &Lower) -> Duration {
         let time = leaf_time(self.package.deadline);
-        let own = self.package.limits.leaf_time.unwrap_or(time).min(time);
+        let own = own.unwrap_or(time).min(time);
         by.time.map_or(own, |lower| own.min(lower.0))
     }
 

@@ -109,7 +109,8 @@ impl Tester {
                 promises.deadline = Some(own.min(left));
                 own
             }
-            Call::Leaf { .. } | Call::Split { .. } => self.leaf_time(&case.lower),
+            Call::Leaf { .. } => self.leaf_time(&case.lower),
+            Call::Split { .. } => self.split_time(&case.lower),
             Call::Merge { .. } | Call::Finish { .. } => self.merge_time(&case.lower),
         };
         if own > left && !matches!(case.call, Call::Query(_)) {
@@ -164,7 +165,7 @@ impl Tester {
             }
             Call::Split { wanted } => {
                 let own = self.components.split.as_ref().ok_or_else(|| lacks("split"))?;
-                let time = self.leaf_time(&case.lower);
+                let time = self.split_time(&case.lower);
                 let mut keys = None;
                 let observed = self.of_guests(case, own, time, |guests| {
                     let trial = self.trials().split(guests, &case.query, *wanted, time);

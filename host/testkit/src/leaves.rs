@@ -74,7 +74,8 @@ struct Shared {
 pub struct Leaves(Arc<Shared>);
 
 impl Leaves {
-    /// A runner with `slots` slots for all queries together.
+    /// A runner that names `slots` slots, and would run any number of leaves: a query's window is
+    /// all that bounds them.
     #[must_use]
     pub fn new(script: Script, slots: usize) -> Self {
         Self(Arc::new(Shared { script, slots, state: Mutex::default() }))
@@ -141,7 +142,7 @@ fn fill(shared: &Arc<Shared>) {
 
 fn claim(shared: &Shared) -> Option<Claim> {
     let mut state = shared.state.lock().unwrap();
-    let slot = (0_u32..).take(shared.slots).find(|slot| !state.busy.contains(slot))?;
+    let slot = (0_u32..).find(|slot| !state.busy.contains(slot))?;
     let now = Instant::now();
     let (attempt, closed) =
         state.attached.iter().find_map(|(work, closed)| Some((Attempt::claim(work, slot, now)?, closed.clone())))?;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::fold::{Batch, FAN_IN, Fold, TreePosition, Urgency};
+use super::fold::{Batch, FAN_IN, FOLD_BYTES, Fold, MAX_FAN_IN, TreePosition, Urgency};
 
 /// State of the partitions from a run's key up to its `end`.
 #[derive(Debug)]
@@ -23,6 +23,13 @@ struct Run {
 impl Run {
     fn level(&self) -> u32 {
         self.leaves.max(1).ilog(FAN_IN as u32)
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.state {
+            State::Ready(partial) => partial.len(),
+            State::Folding | State::Empty => 0,
+        }
     }
 }
 
@@ -77,6 +84,12 @@ impl Runs {
     }
 
     pub(super) fn next_fold(&mut self, urgency: Urgency, folding: bool) -> Option<Fold> {
+        if urgency == Urgency::Any
+            && !folding
+            && let Some((from, count)) = self.last()
+        {
+            return self.take(from, count);
+        }
         while let Some((_, at)) = self.touched.first().copied() {
             if let Some((from, count)) = self.whole_block(at).or_else(|| self.heavy(at)) {
                 return self.take(from, count);
@@ -91,6 +104,16 @@ impl Runs {
         let batch = self.neighbours(from, level);
         let worth = urgency == Urgency::Any || batch.is_even();
         worth.then(|| self.take(from, batch.count)).flatten()
+    }
+
+    /// All partials, if they fit one call and no partition between them is awaited: when nothing else
+    /// runs, two folds in sequence take longer.
+    fn last(&self) -> Option<(u32, usize)> {
+        let (first, _) = self.runs.first_key_value()?;
+        let (_, last) = self.runs.last_key_value()?;
+        let (from, count) = self.settled(*first, last.end)?;
+        let bytes: usize = self.runs.values().map(Run::bytes).sum();
+        ((2..=MAX_FAN_IN).contains(&count) && bytes <= FOLD_BYTES).then_some((from, count))
     }
 
     /// The smallest settled block around `at` with two or more partials: their start, and how many

@@ -121,12 +121,18 @@ pub(crate) async fn list(
     Ok(Json(List { jobs: listed, next }))
 }
 
+fn states() -> String {
+    format!("the states of jobs are {}", JobState::ALL.map(JobState::slug).join(", "))
+}
+
 fn wanted(query: Option<&str>) -> Result<(Filter, Page), Problem> {
     let params = Params::read(query, &["app", "state", "after", "limit"])?;
-    let states =
-        params.parsed("state", |value| value.split(',').map(str::parse).collect::<Result<Vec<JobState>, _>>())?;
+    let states = params.parsed("state", |value| {
+        value.split(',').map(|state| state.parse().map_err(|_: String| states())).collect::<Result<Vec<JobState>, _>>()
+    })?;
     let app = params.parsed("app", |value| Ok(value.to_owned()))?;
-    let after = params.parsed("after", str::parse)?;
+    let after = params
+        .parsed("after", |id| id.parse().map_err(|_: String| "a job's id has 32 hexadecimal digits".to_owned()))?;
     let limit = params.limit(LIST.1)?.unwrap_or(LIST.0);
     Ok((Filter { app, states: states.unwrap_or_default(), ..Filter::default() }, Page { after, limit }))
 }

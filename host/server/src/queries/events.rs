@@ -58,7 +58,7 @@ pub(crate) async fn events(
         let from = unseen(&headers);
         // A browser that has seen the end would reconnect every few seconds: only this status stops
         // it.
-        if from > 0 && recorded.is_over_before(from) {
+        if headers.contains_key("last-event-id") && recorded.is_over_before(from) {
             return Ok(nothing_more());
         }
         return Ok(live(recorded, from, principal.listen()?));
