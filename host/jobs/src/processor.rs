@@ -129,6 +129,10 @@ impl Processor {
             // Before the take: the lease begins later, and no notification is missed.
             let start = TakeStart { at: Instant::now(), wakeup: self.wakeup.listen() };
             let Some(place) = turns.place(start.at) else { return };
+            // A stop ends all turns, which makes room for no further job.
+            if stop.is_cancelled() {
+                return;
+            }
             match self.take(&services.unable, &place).await {
                 Ok(Some(taken)) => {
                     let stop = stop.child_token();

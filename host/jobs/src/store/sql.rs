@@ -76,8 +76,8 @@ pub(crate) trait Sql {
     /// Expression for the store's time, given [`Sql::time`] as the parameter of this number.
     fn now(parameter: u8) -> String;
 
-    /// Query for the texts of a JSON list, the parameter of this number.
-    fn texts(parameter: u8) -> String;
+    /// Condition that a column is one of the texts of a JSON list, the parameter of this number.
+    fn among(column: &str, parameter: u8) -> String;
 
     /// Parameter of [`Sql::now`].
     fn time(&self) -> Value<'static>;
@@ -103,7 +103,7 @@ pub(crate) trait Sql {
     fn add_events(&self, job: i64, first: i64, lines: &[String]) -> impl Future<Output = StoreResult<()>> + Send;
 }
 
-/// Reads the only row of a statement, if there is one.
+/// Reads the row of a statement that has at most one, if there is one.
 async fn one<T: Send>(
     sql: &impl Sql,
     select: &str,
@@ -118,7 +118,7 @@ async fn number(sql: &impl Sql, name: &str, select: &str, values: &[Value<'_>]) 
     one(sql, select, values, |row| row.count(name)).await?.ok_or_else(|| damaged(name))
 }
 
-/// List of texts as a parameter of [`Sql::texts`].
+/// List of texts as a parameter of [`Sql::among`].
 fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
     let texts: Vec<_> = texts.into_iter().map(|text| serde_json::Value::from(text.as_ref())).collect();
     serde_json::Value::from(texts).to_string()

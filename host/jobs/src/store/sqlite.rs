@@ -261,7 +261,9 @@ impl JobStore for SqliteStore {
             // Returned, so that a file stays pinned until its row is committed.
             Ok((job, stored))
         };
-        let (job, _) = self.write(TransactionMode::END, finish).await?;
+        let (job, stored) = self.write(TransactionMode::END, finish).await?;
+        // A sweep may hold the lock of the pins while it looks at files.
+        drop(tokio::task::spawn_blocking(move || drop(stored)));
         self.trim_now(id).await;
         Ok(job)
     }
@@ -336,9 +338,14 @@ impl JobStore for SqliteStore {
     }
 
     async fn usage(&self) -> StoreResult<Usage> {
-        let log = self.database.with_extension("db-wal");
-        let bytes = size_of(&self.database) + size_of(&log) + self.blobs.bytes();
-        let usage = Usage { bytes, now: self.now(), ..Usage::default() };
-        self.read(async move |db| jobs::usage(db, usage).await).await
+        let database = self.database.clone();
+        let blobs = Arc::clone(&self.blobs);
+        let now = self.now();
+        self.read(async move |db| {
+            let log = database.with_extension("db-wal");
+            let bytes = size_of(&database) + size_of(&log) + blobs.bytes();
+            jobs::usage(db, Usage { bytes, now, ..Usage::default() }).await
+        })
+        .await
     }
 }

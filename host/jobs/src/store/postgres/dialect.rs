@@ -23,12 +23,12 @@ impl Sql for Transaction<'_> {
 
     fn runnable() -> String {
         format!(
-            "AND (CAST($3 AS TEXT) IS NULL OR planned = 0 OR version IN ({versions}) \
-                  OR (version NOT IN ({unable}) AND EXISTS (SELECT 1 FROM artifacts \
+            "AND (CAST($3 AS TEXT) IS NULL OR planned = 0 OR {versions} \
+                  OR (NOT {unable} AND EXISTS (SELECT 1 FROM artifacts \
                       WHERE artifacts.app = jobs.app AND artifacts.version = jobs.version)) \
                   OR COALESCE(started, queued) + run_timeout_ms <= {now})",
-            versions = Self::texts(3),
-            unable = Self::texts(4),
+            versions = Self::among("version", 3),
+            unable = Self::among("version", 4),
             now = Self::now(1)
         )
     }
@@ -39,8 +39,9 @@ impl Sql for Transaction<'_> {
         format!("COALESCE(${parameter}::bigint, (extract(epoch FROM statement_timestamp()) * 1000)::bigint)")
     }
 
-    fn texts(parameter: u8) -> String {
-        format!("SELECT json_array_elements_text(${parameter}::text::json)")
+    // A list that is made once, so that an index on the column serves.
+    fn among(column: &str, parameter: u8) -> String {
+        format!("{column} = ANY (ARRAY(SELECT json_array_elements_text(${parameter}::text::json)))")
     }
 
     fn time(&self) -> Value<'static> {
@@ -97,11 +98,12 @@ fn parameters<'a>(values: &'a [Value<'_>]) -> Vec<&'a (dyn ToSql + Sync)> {
 
 impl ToSql for Value<'_> {
     fn to_sql(&self, of: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        match self {
-            Self::Null => Ok(IsNull::Yes),
-            Self::Int(number) => number.to_sql(of, out),
-            Self::Text(text) => text.to_sql(of, out),
-            Self::Bytes(bytes) => bytes.to_sql(of, out),
+        match (self, of) {
+            (Self::Null, _) => Ok(IsNull::Yes),
+            (Self::Int(number), &Type::INT8) => number.to_sql(of, out),
+            (Self::Text(text), &Type::TEXT) => text.to_sql(of, out),
+            (Self::Bytes(bytes), &Type::BYTEA) => bytes.to_sql(of, out),
+            (value, of) => Err(format!("{value:?} is no {of}").into()),
         }
     }
 

@@ -62,7 +62,7 @@ pub(crate) async fn submit(db: &impl Sql, new: &NewJob) -> StoreResult<Submissio
 async fn earlier(db: &impl Sql, new: &NewJob) -> StoreResult<Option<JobId>> {
     let key = new.idempotency.as_ref();
     let select = "SELECT id, idem_print, CASE WHEN idem_scope = $2 AND idem_key = $3 THEN CAST(1 AS BIGINT) ELSE 0 END AS by_key \
-         FROM jobs WHERE id = $1 OR (idem_scope = $2 AND idem_key = $3) ORDER BY by_key";
+         FROM jobs WHERE id = $1 OR (idem_scope = $2 AND idem_key = $3) ORDER BY by_key DESC LIMIT 1";
     let id = new.id.to_string();
     let scope = scope(new.caller.as_deref());
     let values = values![&id, &scope, key.map(|key| &key.key)];
@@ -152,10 +152,10 @@ pub(crate) async fn list<S: Sql>(db: &S, filter: &Filter, page: Page) -> StoreRe
     let states = (!filter.states.is_empty()).then(|| texts(filter.states.iter().map(|state| state.slug())));
     let select = format!(
         "SELECT {JOB}, {listed} FROM jobs WHERE (CAST($1 AS TEXT) IS NULL OR app = $1) \
-         AND (CAST($2 AS TEXT) IS NULL OR caller = $2) AND (CAST($3 AS TEXT) IS NULL OR state IN ({states_of})) \
+         AND (CAST($2 AS TEXT) IS NULL OR caller = $2) AND (CAST($3 AS TEXT) IS NULL OR {states_of}) \
          AND (CAST($4 AS TEXT) IS NULL OR id < $4) ORDER BY id DESC LIMIT $5",
         listed = listed(),
-        states_of = S::texts(3)
+        states_of = S::among("state", 3)
     );
     let after = page.after.map(|id| id.to_string());
     let limit = i64::from(page.limit.min(MAX_PAGE));

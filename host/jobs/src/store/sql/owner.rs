@@ -52,10 +52,10 @@ impl Waiting {
         };
         let sql = format!(
             "(state = 'queued' OR (state IN ('planning', 'running', 'merging') AND lease_until <= {now})) \
-             AND (CAST($2 AS TEXT) IS NULL OR app {not} IN ({apps})) AND {SCOPE} NOT IN ({scopes}) {runnable}",
+             AND (CAST($2 AS TEXT) IS NULL OR {not} {apps}) AND NOT {scopes} {runnable}",
             now = S::now(1),
-            apps = S::texts(2),
-            scopes = S::texts(5),
+            apps = S::among("app", 2),
+            scopes = S::among(SCOPE, 5),
             runnable = S::runnable()
         );
         Self {
@@ -171,8 +171,8 @@ pub(crate) async fn partitions<S: Sql>(db: &S, id: JobId, page: &PartitionPage) 
     let states = (!page.states.is_empty()).then(|| list(page.states.iter().map(|state| state.slug())));
     let select = format!(
         "SELECT {PARTITION} FROM partitions WHERE job = $1 AND idx > $2 \
-         AND (CAST($3 AS TEXT) IS NULL OR state IN ({})) ORDER BY idx LIMIT $4",
-        S::texts(3)
+         AND (CAST($3 AS TEXT) IS NULL OR {}) ORDER BY idx LIMIT $4",
+        S::among("state", 3)
     );
     let after = page.after.map_or(-1, i64::from);
     let limit = i64::from(page.limit.min(MAX_PAGE));

@@ -21,6 +21,14 @@ impl Readers {
         work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let connection = self.0.get().await.map_err(|error| StoreError::Other(cause(error)))?;
-        spawn_blocking(move || work(&connection)).await.map_err(|error| StoreError::Other(cause(error)))?
+        let read = move || {
+            let done = work(&connection);
+            // A snapshot that could not be closed would fail every later read of this connection.
+            if !connection.is_autocommit() {
+                connection.execute_batch("ROLLBACK")?;
+            }
+            done
+        };
+        spawn_blocking(read).await.map_err(|error| StoreError::Other(cause(error)))?
     }
 }

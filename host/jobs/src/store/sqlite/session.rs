@@ -87,8 +87,8 @@ impl Sql for Session<'_> {
         format!("${parameter}")
     }
 
-    fn texts(parameter: u8) -> String {
-        format!("SELECT value FROM json_each(${parameter})")
+    fn among(column: &str, parameter: u8) -> String {
+        format!("{column} IN (SELECT value FROM json_each(${parameter}))")
     }
 
     fn time(&self) -> Value<'static> {
