@@ -1,6 +1,7 @@
-//! `frond jobs`: jobs of a server. In the order of reading: [`client`] sends requests to a server,
-//! which may be one inside this process ([`local`]). [`trouble`] has the errors of that. [`job`] is
-//! the server's view of a job, and [`watching`] follows one. The verbs come last.
+//! `frond jobs`: jobs of a server or of a folder. In the order of reading: [`client`] sends
+//! requests to a server, or to its handlers inside this process ([`local`]). [`trouble`] has the
+//! errors of that. [`job`] is the server's view of a job, and [`watching`] follows one. The verbs
+//! come last.
 
 mod answer;
 mod client;
@@ -15,7 +16,6 @@ use reqwest::Method;
 
 use self::client::Client;
 use self::job::{Job, List};
-use self::local::Local;
 pub(crate) use self::trouble::Trouble;
 use crate::args::{CancelArgs, DeleteArgs, JobsArgs, JobsVerb, ListArgs, OutputMode, RedriveArgs, ShowArgs};
 use crate::exit::Exit;
@@ -40,9 +40,9 @@ pub(crate) fn run(args: &JobsArgs) -> anyhow::Result<Exit> {
                 "--local works without a server, and takes no --server, --token-file or --ca\n(give --local, or --server)"
             );
         }
-        let local = Local::start(dir, &args.verb).await?;
-        let ended = ask(&Client::of_local(&local, dir)?, &args.verb).await;
-        local.end().await;
+        let client = Client::local(dir, &args.verb).await?;
+        let ended = ask(&client, &args.verb).await;
+        client.end().await;
         ended
     });
     runtime.shutdown_background();

@@ -660,6 +660,38 @@ fn jobs_need_no_server() {
     assert_eq!(local(&folder, "submit app --watch").arg(&query).run().expect(0).out(), whole);
 }
 
+/// Returns the TCP sockets that a process has open, as lines of the kernel's tables.
+#[cfg(target_os = "linux")]
+fn tcp_sockets(process: u32) -> Vec<String> {
+    let files = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let files = files.filter_map(|file| Some(fs::read_link(file.unwrap().path()).ok()?.to_str()?.to_owned()));
+    let open: Vec<_> = files.collect();
+    let table = |name| fs::read_to_string(format!("/proc/{process}/net/{name}")).unwrap_or_default();
+    let lines = table("tcp") + &table("tcp6");
+    // The tenth column is the inode.
+    let is_open = |line: &&str| {
+        let inode = line.split_whitespace().nth(9);
+        inode.is_some_and(|inode| open.contains(&format!("socket:[{inode}]")))
+    };
+    lines.lines().filter(is_open).map(str::to_owned).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn jobs_without_a_server_open_no_socket() {
+    let folder = apps();
+    let other = apps();
+    assert_eq!(tcp_sockets(Server::of(&other).running.id()).len(), 1);
+    let id = submitted(&folder, &by_key(&["ok-1", "spin"]));
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut running = local(&folder, &format!("watch {id} --format json")).stdout(writer).start();
+    let mut states = BufReader::new(reader).lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    states.by_ref().find(|job| job["partitions"]["done"] == 1).expect("it runs");
+    assert_eq!(tcp_sockets(running.id()), Vec::<String>::new());
+    running.interrupt();
+    running.end().expect(130);
+}
+
 #[test]
 fn jobs_that_nobody_serves_are_refused_as_a_server_would() {
     let folder = apps();

@@ -82,15 +82,7 @@ impl Authenticator {
     pub(crate) fn new(config: &Config) -> Self {
         let principals =
             config.tokens.iter().filter_map(|token| Some((digest(&token.sha256)?, Arc::new(principal(token)))));
-        let anybody = Principal {
-            name: "anybody".to_owned(),
-            role: Role::Admin,
-            is_named: false,
-            jobs: JobBounds::default(),
-            queries: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
-            listeners: Arc::new(Semaphore::new(LISTENERS)),
-            rate: None,
-        };
+        let anybody = Principal { is_named: false, ..Principal::unlimited("anybody") };
         Self {
             principals: principals.collect(),
             anybody: config.tokens.is_empty().then(|| Arc::new(anybody)),
@@ -171,6 +163,24 @@ impl Authenticator {
 }
 
 impl Principal {
+    /// The owner of a folder of apps, in a process without a server.
+    /// Access to the folder includes all of its jobs, no matter who submitted them.
+    pub(crate) fn owner() -> Self {
+        Self { jobs: JobBounds { count: Some(u64::MAX), bytes: None }, ..Self::unlimited("local") }
+    }
+
+    fn unlimited(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            role: Role::Admin,
+            is_named: true,
+            jobs: JobBounds::default(),
+            queries: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            listeners: Arc::new(Semaphore::new(LISTENERS)),
+            rate: None,
+        }
+    }
+
     /// Refuses actions that the role does not allow, regardless of the owner.
     pub(crate) fn may(&self, action: Action) -> Result<(), Problem> {
         let name = &self.name;

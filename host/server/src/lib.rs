@@ -14,7 +14,8 @@
 //!
 //! `frond_deploy` holds the served apps and changes them; `recent` keeps recent queries for
 //! inspection; `metrics` and `traces` export them; `serve` is the server's lifecycle, and `config`
-//! its settings. `server` is the state that handlers share; it imports none of them.
+//! its settings. `embedded` answers requests about jobs without HTTP. `server` is the state that
+//! handlers share; it imports none of them.
 
 mod accept;
 mod admission;
@@ -24,6 +25,7 @@ mod bodies;
 mod budget;
 pub mod config;
 mod drain;
+mod embedded;
 mod envelopes;
 mod event_stream;
 #[doc(hidden)]
@@ -58,5 +60,6 @@ mod views;
 mod wellformed;
 
 pub use config::{Config, ConfigError};
+pub use embedded::{Embedded, ReplyBody};
 pub use metrics::LostLines;
 pub use serve::{CutOff, Order, ServeError, Starting};

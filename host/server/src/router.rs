@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::Action;
+use crate::auth::{Action, Principal};
 use crate::links::Link;
 use crate::reply::{Problem, allowed, is_not_allowed};
 use crate::server::Server;
@@ -26,13 +26,7 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .routes(routes!(queries::get, query::cancel))
         .routes(routes!(queries::events::events))
         .routes(routes!(news::news))
-        .routes(routes!(jobs::submit::submit))
-        .routes(routes!(jobs::api::list))
-        .routes(routes!(jobs::api::get, jobs::api::cancel, jobs::api::change))
-        .routes(routes!(jobs::answers::result))
-        .routes(routes!(jobs::answers::partial))
-        .routes(routes!(jobs::api::events))
-        .routes(routes!(jobs::api::redrive))
+        .merge(of_jobs())
         .routes(routes!(apps_api::list))
         .routes(routes!(apps_api::get))
         .routes(routes!(apps_api::put, apps_api::delete))
@@ -55,6 +49,23 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .layer(cors(server.clone()))
         .layer(from_fn(options))
         .with_state(server.clone())
+}
+
+/// The routes of jobs, without the layers.
+fn of_jobs() -> OpenApiRouter<Arc<Server>> {
+    OpenApiRouter::new()
+        .routes(routes!(jobs::submit::submit))
+        .routes(routes!(jobs::api::list))
+        .routes(routes!(jobs::api::get, jobs::api::cancel, jobs::api::change))
+        .routes(routes!(jobs::answers::result))
+        .routes(routes!(jobs::answers::partial))
+        .routes(routes!(jobs::api::events))
+        .routes(routes!(jobs::api::redrive))
+}
+
+/// Builds the router of jobs whose every request is made by `principal`, without authentication.
+pub(crate) fn trusting(server: &Arc<Server>, principal: Principal) -> Router {
+    Router::from(of_jobs()).layer(Extension(Arc::new(principal))).with_state(server.clone())
 }
 
 /// Layer: authenticates a request, and checks its role and rate limit.

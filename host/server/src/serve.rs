@@ -25,7 +25,7 @@ use crate::traces::Traces;
 
 /// Time limit for each of three closing steps, once queries have ended: connections and loads,
 /// jobs, traces.
-const CLOSING: Duration = Duration::from_millis(1500);
+pub(crate) const CLOSING: Duration = Duration::from_millis(1500);
 
 /// Reason why a server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -91,25 +91,9 @@ impl Starting {
     /// # Errors
     /// See [`Starting::new`].
     pub async fn start(dir: &Path, config: Config) -> Result<Self, ServeError> {
-        config.check()?;
-        // Before the state folder is created in it.
-        std::fs::read_dir(dir).map_err(|cause| OpenError::Folder { path: dir.to_path_buf(), cause })?;
+        check(dir, &config)?;
         let listener = Listener::bind(&config).await?;
-        let trust = config.trust()?;
-        let traces = config.traces.as_deref().map(|endpoint| Traces::start(endpoint, &trust)).transpose();
-        let traces = traces.map_err(|error| ConfigError::Refused(format!("`traces` is no OTLP receiver: {error}")))?;
-        let machine =
-            Arc::new(Machine::new(config.slots)?.trusting(trust).with_memory(Memory::new(config.limits.memory.0)));
-        let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
-        let host = Host { machine, threads: threads.clone(), runtime: Handle::current() };
-        let settings = app_settings(&config, dir);
-        let state = settings.state.clone();
-        let apps = Registry::start(dir, settings, host)?;
-        let refused = |source| ServeError::Jobs { place: crate::jobs::settings(&config.jobs).place(&state), source };
-        let telemetry = Telemetry { metrics: Arc::new(Metrics::new()), traces: traces.map(Arc::new) };
-        let jobs = Jobs::start(&config, &state, &apps, threads.behind(), &telemetry).await.map_err(refused)?;
-        let server = Arc::new(Server::new(config, apps, threads, telemetry, jobs));
-        Ok(Self { server, listener })
+        Ok(Self { server: open(dir, config).await?, listener })
     }
 
     /// The bound address.
@@ -178,6 +162,31 @@ impl Starting {
         };
         CutOff { queries, connections }
     }
+}
+
+/// Checks the settings and the folder of apps, before anything is created in it.
+pub(crate) fn check(dir: &Path, config: &Config) -> Result<(), ServeError> {
+    config.check()?;
+    std::fs::read_dir(dir).map_err(|cause| OpenError::Folder { path: dir.to_path_buf(), cause })?;
+    Ok(())
+}
+
+/// Opens the jobs of a folder, while the apps below it are loaded one by one in the background.
+pub(crate) async fn open(dir: &Path, config: Config) -> Result<Arc<Server>, ServeError> {
+    let trust = config.trust()?;
+    let traces = config.traces.as_deref().map(|endpoint| Traces::start(endpoint, &trust)).transpose();
+    let traces = traces.map_err(|error| ConfigError::Refused(format!("`traces` is no OTLP receiver: {error}")))?;
+    let machine =
+        Arc::new(Machine::new(config.slots)?.trusting(trust).with_memory(Memory::new(config.limits.memory.0)));
+    let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
+    let host = Host { machine, threads: threads.clone(), runtime: Handle::current() };
+    let settings = app_settings(&config, dir);
+    let state = settings.state.clone();
+    let apps = Registry::start(dir, settings, host)?;
+    let refused = |source| ServeError::Jobs { place: crate::jobs::settings(&config.jobs).place(&state), source };
+    let telemetry = Telemetry { metrics: Arc::new(Metrics::new()), traces: traces.map(Arc::new) };
+    let jobs = Jobs::start(&config, &state, &apps, threads.behind(), &telemetry).await.map_err(refused)?;
+    Ok(Arc::new(Server::new(config, apps, threads, telemetry, jobs)))
 }
 
 /// The settings of the apps in `dir`.

@@ -1,4 +1,4 @@
-//! Client of a server: its address, the token, and parsed replies.
+//! Client of a server or of a folder's jobs in this process: address, token, and parsed replies.
 
 use std::error::Error;
 use std::fs::File;
@@ -9,17 +9,20 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use frond_jobs::JobId;
+use frond_server::Embedded;
 use frond_tls::{Trust, rustls};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, RETRY_AFTER};
+use reqwest::{Body, Method, Request, Response, Url};
 use serde::de::DeserializeOwned;
 
 use super::Trouble;
 use super::job::Job;
-use super::local::Local;
-use crate::args::Remote;
+use super::local;
+use crate::args::{JobsVerb, Remote};
 use crate::exit::MachineFault;
 
+/// Base of addresses within this process.
+const INSIDE: &str = "http://localhost";
 /// Default address of `frond serve`.
 const DEFAULT: &str = "http://127.0.0.1:7300";
 /// Connection timeout.
@@ -31,14 +34,19 @@ const MAX_REPLY: usize = 256 << 20;
 /// Limit on the length of a token, in bytes.
 const MAX_TOKEN: u64 = 8 << 10;
 
-/// A client of one server, with its token.
+/// A client of one server, with its token, or of the jobs of a folder.
 pub(super) struct Client {
-    http: reqwest::Client,
+    transport: Transport,
     base: Url,
     /// Options of the command line that name the server, for the commands that messages suggest.
     named: String,
-    /// True if the server is inside this process, so that no job runs once it has ended.
-    pub(super) is_local: bool,
+}
+
+/// Way of requests to the code that answers them.
+enum Transport {
+    Http(reqwest::Client),
+    /// Calls within this process.
+    Local(Box<Embedded>),
 }
 
 /// A JSON reply, as text and parsed.
@@ -57,34 +65,31 @@ impl Client {
         let ca = remote.ca.as_ref().map(|path| format!(" --ca {}", word(path)));
         let named = [server, ca].into_iter().flatten().collect();
         let trust = remote.ca.as_deref().map_or_else(|| Ok(Trust::system()), Trust::file)?;
-        Self::to(base, named, token(remote)?, &trust, false)
+        Ok(Self { transport: Transport::Http(http(&base, token(remote)?, &trust)?), base, named })
     }
 
-    /// Creates a client of the server inside this process, for the folder of apps `dir`.
-    pub(super) fn of_local(local: &Local, dir: &Path) -> anyhow::Result<Self> {
-        Self::to(address(&local.url)?, format!(" --local {}", word(dir)), bearer(&local.token), &Trust::system(), true)
+    /// Creates a client of the jobs of the folder of apps `dir`, which it opens for the verb.
+    pub(super) async fn local(dir: &Path, verb: &JobsVerb) -> anyhow::Result<Self> {
+        let embedded = local::open(dir, verb).await?;
+        let named = format!(" --local {}", word(dir));
+        Ok(Self { transport: Transport::Local(Box::new(embedded)), base: address(INSIDE)?, named })
     }
 
-    fn to(base: Url, named: String, token: Option<HeaderValue>, trust: &Trust, is_local: bool) -> anyhow::Result<Self> {
-        let mut headers = HeaderMap::new();
-        if let Some(token) = token {
-            headers.insert(AUTHORIZATION, token);
+    /// Returns true if there is no server, so that no job runs once this process has ended.
+    pub(super) fn is_local(&self) -> bool {
+        matches!(self.transport, Transport::Local(_))
+    }
+
+    /// Returns the name of the part that passing errors come from, for messages.
+    pub(super) fn peer(&self) -> &'static str {
+        if self.is_local() { "the store of jobs" } else { "the server" }
+    }
+
+    /// Stops the jobs that run in this process, so that they can be resumed at once.
+    pub(super) async fn end(self) {
+        if let Transport::Local(embedded) = self.transport {
+            embedded.end().await;
         }
-        let tls = match base.scheme() {
-            "https" => trust.client_for(&["http/1.1"])?,
-            _ => frond_tls::nobody()?,
-        };
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            // Requests go to the named server only: a proxy or a redirect would get the token.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .default_headers(headers)
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .build()
-            .context(MachineFault::new("requests cannot be made on this machine"))?;
-        Ok(Self { http, base, named, is_local })
     }
 
     /// Returns the command line that continues with a job.
@@ -97,7 +102,7 @@ impl Client {
     }
 
     /// Creates a request below the server's address.
-    pub(super) fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> RequestBuilder {
+    pub(super) fn request(&self, method: Method, path: &[&str], query: &[(&str, String)]) -> Request {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
@@ -105,13 +110,20 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.http.request(method, url)
+        Request::new(method, url)
     }
 
     /// Sends a request. Returns the reply with its body unread, or the error that the server
     /// replied with.
-    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Trouble> {
-        let reply = request.send().await.map_err(|error| self.trouble(&error))?;
+    pub(super) async fn send(&self, request: Request) -> Result<Response, Trouble> {
+        let reply = match &self.transport {
+            Transport::Http(http) => http.execute(request).await,
+            Transport::Local(embedded) => match request.try_into() {
+                Ok(request) => Ok(embedded.call::<Body>(request).await.map(Body::wrap).into()),
+                Err(error) => Err(error),
+            },
+        };
+        let reply = reply.map_err(|error| self.trouble(&error))?;
         let status = reply.status();
         if status.is_success() {
             return Ok(reply);
@@ -132,8 +144,9 @@ impl Client {
     }
 
     /// Sends a request and parses the JSON reply.
-    pub(super) async fn told<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<ParsedReply<T>, Trouble> {
-        let reply = self.send(request.header(ACCEPT, HeaderValue::from_static("application/json"))).await?;
+    pub(super) async fn told<T: DeserializeOwned>(&self, mut request: Request) -> Result<ParsedReply<T>, Trouble> {
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let reply = self.send(request).await?;
         let status = reply.status();
         let body = self.body(reply).await?;
         let foreign = |error| Trouble::of_json(self.at(), status, &error);
@@ -166,8 +179,11 @@ impl Client {
     }
 
     fn trouble(&self, error: &reqwest::Error) -> Trouble {
-        let at = self.at().to_owned();
         let why = innermost(error);
+        if self.is_local() {
+            return Trouble::BrokenOff { why };
+        }
+        let at = self.at().to_owned();
         if is_distrust(error) {
             return Trouble::Untrusted { at, why };
         }
@@ -176,6 +192,24 @@ impl Client {
         }
         Trouble::CutShort { at, why, hint: "try again; the server's log may say more".to_owned() }
     }
+}
+
+/// Creates the client of HTTP for a server at `base`.
+fn http(base: &Url, token: Option<HeaderValue>, trust: &Trust) -> anyhow::Result<reqwest::Client> {
+    let tls = match base.scheme() {
+        "https" => trust.client_for(&["http/1.1"])?,
+        _ => frond_tls::nobody()?,
+    };
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        // Requests go to the named server only: a proxy or a redirect would get the token.
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .default_headers(token.map(|token| (AUTHORIZATION, token)).into_iter().collect())
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .build()
+        .context(MachineFault::new("requests cannot be made on this machine"))
 }
 
 /// Returns true if the server's certificate is not trusted.

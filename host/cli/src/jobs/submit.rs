@@ -20,10 +20,11 @@ use crate::show::jobs::watch::Display;
 /// Submits a job, then returns, waits or watches as the options say.
 pub(super) async fn submit(client: &Client, args: &SubmitArgs) -> anyhow::Result<Exit> {
     let query = input::bytes(args.query.as_deref(), "pass the content through the app's source")?;
-    let mut request = client.request(Method::POST, &["v1", "apps", &args.app, "jobs"], &terms(args)).body(query);
-    request = request.header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    let mut request = client.request(Method::POST, &["v1", "apps", &args.app, "jobs"], &terms(args));
+    *request.body_mut() = Some(query.into());
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     if let Some(key) = &args.key {
-        request = request.header("idempotency-key", key);
+        request.headers_mut().insert("idempotency-key", HeaderValue::from_str(key)?);
     }
     let job = client.told::<Job>(request).await.map_err(|trouble| unknown(trouble, args))?.value;
     if args.watch {
@@ -37,7 +38,7 @@ pub(super) async fn submit(client: &Client, args: &SubmitArgs) -> anyhow::Result
             waited(client, job.id, until).await
         }
         None => {
-            if client.is_local {
+            if client.is_local() {
                 errln!("the job waits\n({} runs it)", client.command("watch", job.id));
             }
             Ok(Exit::Whole)

@@ -44,6 +44,12 @@ pub(crate) enum Trouble {
         /// The remedy.
         hint: String,
     },
+    /// The store of a folder's jobs failed before the answer was complete.
+    #[error("the store of jobs failed before the answer was complete: {why}\n(try again)")]
+    BrokenOff {
+        /// The error of the store.
+        why: String,
+    },
     /// Another process works on the folder's jobs.
     #[error(
         "another process works on the jobs of `{}`\n(if it is a server, use --server; if it is frond jobs --local, try again when it has ended)",
@@ -125,7 +131,10 @@ impl Trouble {
     /// Returns the error in one line, for display between attempts.
     pub(super) fn brief(&self) -> String {
         let text = match self {
-            Self::Unreachable { why, .. } | Self::Untrusted { why, .. } | Self::CutShort { why, .. } => why,
+            Self::Unreachable { why, .. }
+            | Self::Untrusted { why, .. }
+            | Self::CutShort { why, .. }
+            | Self::BrokenOff { why } => why,
             Self::Refused(problem) => &problem.detail,
             Self::Taken { .. } => "another process works on the jobs",
             Self::Foreign { what, .. } => what,
@@ -141,7 +150,9 @@ impl Trouble {
     /// Returns the exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Unreachable { .. } | Self::CutShort { .. } | Self::Taken { .. } => Exit::Unavailable,
+            Self::Unreachable { .. } | Self::CutShort { .. } | Self::BrokenOff { .. } | Self::Taken { .. } => {
+                Exit::Unavailable
+            }
             Self::Refused(problem) => problem.exit(),
             // These statuses come from a proxy whose server is down.
             Self::Foreign { status: 502..=504, .. } => Exit::Unavailable,

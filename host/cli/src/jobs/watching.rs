@@ -68,7 +68,7 @@ pub(super) async fn until_interrupted(
     // Dropping `work` has removed its display.
     let watch = client.command("watch", id);
     let cancel = client.command("cancel", id);
-    if client.is_local {
+    if client.is_local() {
         errln!("the job waits: the accepted partials are kept\n({watch} resumes the job, {cancel} ends it)");
     } else {
         errln!("no longer watched: the job continues\n({watch} watches it again, {cancel} stops it)");
@@ -111,7 +111,7 @@ pub(super) async fn follow(
                 if over || since.start.elapsed() > MAX_OUTAGE {
                     return Err(trouble);
                 }
-                display.away(&trouble.brief());
+                display.away(client.peer(), &trouble.brief());
                 pause(since.pause()).await;
                 wait = Duration::ZERO;
             }
@@ -123,8 +123,9 @@ pub(super) async fn follow(
 async fn ask(client: &Client, id: JobId, wait: Duration) -> Result<ParsedReply<Job>, Trouble> {
     let query: &[_] = &[("wait", format!("{}ms", wait.as_millis()))];
     let query = if wait.is_zero() { &[] } else { query };
-    let request = client.request(Method::GET, &["v1", "jobs", &id.to_string()], query);
-    client.told(request.timeout(TIMEOUT)).await
+    let mut request = client.request(Method::GET, &["v1", "jobs", &id.to_string()], query);
+    *request.timeout_mut() = Some(TIMEOUT);
+    client.told(request).await
 }
 
 /// An outage of the server: its start, and the next pause of the exponential back-off.

@@ -14,6 +14,7 @@ mod clients;
 mod common;
 mod description;
 mod edges;
+mod embedded;
 mod half_closed;
 mod hiding;
 mod hostile;

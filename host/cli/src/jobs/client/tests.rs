@@ -45,8 +45,7 @@ fn what_is_asked_is_below_the_address_with_every_sign_kept() {
     let remote = Remote { server: Some("http://proxy/frond/".to_owned()), token_file: None, ca: None, local: None };
     let client = Client::open(&remote).unwrap();
     let request = client.request(Method::POST, &["v1", "apps", "a b/ü?", "jobs"], &[("require", "x&y=z".to_owned())]);
-    let url = request.build().unwrap().url().to_string();
-    assert_eq!(url, "http://proxy/frond/v1/apps/a%20b%2F%C3%BC%3F/jobs?require=x%26y%3Dz");
+    assert_eq!(request.url().as_str(), "http://proxy/frond/v1/apps/a%20b%2F%C3%BC%3F/jobs?require=x%26y%3Dz");
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(crate) struct Display(View);
 enum View {
     Bar(Box<Bar>),
     Lines(Lines),
-    Json { last: String, away: bool },
+    Json { last: String, away: Option<&'static str> },
     Quiet,
 }
 
@@ -37,7 +37,7 @@ impl Display {
 
     /// Creates a display that writes each new state as a line to stdout.
     pub(crate) fn json() -> Self {
-        Self(View::Json { last: String::new(), away: false })
+        Self(View::Json { last: String::new(), away: None })
     }
 
     /// Creates a display that shows nothing before the end.
@@ -51,8 +51,8 @@ impl Display {
             View::Bar(bar) => bar.show(job),
             View::Lines(lines) => lines.show(job).into_iter().for_each(|line| say(&line)),
             View::Json { last, away } => {
-                if std::mem::take(away) {
-                    say("the server is reachable again");
+                if let Some(peer) = away.take() {
+                    say(&format!("{peer} is reachable again"));
                 }
                 if last != text {
                     text.clone_into(last);
@@ -64,16 +64,15 @@ impl Display {
         }
     }
 
-    /// Shows that the server cannot be reached.
-    pub(crate) fn away(&mut self, why: &str) {
-        let reported = match &mut self.0 {
-            View::Bar(bar) => return bar.away(why),
-            View::Lines(lines) => std::mem::replace(&mut lines.away, true),
-            View::Json { away, .. } => std::mem::replace(away, true),
-            View::Quiet => true,
+    /// Shows that `peer`, the server or the store, cannot be reached.
+    pub(crate) fn away(&mut self, peer: &'static str, why: &str) {
+        let away = match &mut self.0 {
+            View::Bar(bar) => return bar.away(peer, why),
+            View::Lines(Lines { away, .. }) | View::Json { away, .. } => away,
+            View::Quiet => return,
         };
-        if !reported {
-            say(&format!("the server is unreachable: {}; trying again", sanitise(why, MAX_TEXT)));
+        if away.replace(peer).is_none() {
+            say(&format!("{peer} is unreachable: {}; trying again", sanitise(why, MAX_TEXT)));
         }
     }
 
@@ -119,18 +118,18 @@ impl Bar {
         self.last = Some(job.clone());
     }
 
-    fn away(&mut self, why: &str) {
+    fn away(&mut self, peer: &str, why: &str) {
         let picture = match &self.last {
-            Some(job) => picture(job, Some(why), TermStyle::stderr()),
-            None => format!("the server is unreachable: {}", sanitise(why, MAX_TEXT)),
+            Some(job) => picture(job, Some((peer, why)), TermStyle::stderr()),
+            None => format!("{peer} is unreachable: {}", sanitise(why, MAX_TEXT)),
         };
         self.bar.set_message(picture);
     }
 }
 
-/// Returns the job as one line without a line feed. `away` is the reason why the server cannot be
-/// reached.
-fn picture(job: &Job, away: Option<&str>, style: TermStyle) -> String {
+/// Returns the job as one line without a line feed. `away` names what cannot be reached, and the
+/// reason.
+fn picture(job: &Job, away: Option<(&str, &str)>, style: TermStyle) -> String {
     // The last column stays free: terminals differ in when they wrap.
     let mut page = Page::new(TermStyle { width: style.width.saturating_sub(1), ..style });
     let app = page.foreign(&job.app, MAX_KEY);
@@ -145,9 +144,8 @@ fn picture(job: &Job, away: Option<&str>, style: TermStyle) -> String {
         }
         state => line.put(state.to_string()),
     };
-    if let Some(why) = away {
-        line =
-            line.tone(Tone::Warn, format!(" · the server is unreachable, trying again: {}", sanitise(why, MAX_TEXT)));
+    if let Some((peer, why)) = away {
+        line = line.tone(Tone::Warn, format!(" · {peer} is unreachable, trying again: {}", sanitise(why, MAX_TEXT)));
     } else if let Some(eta) = &job.eta {
         line = line.put(format!(" · {}", left(eta)));
     }
@@ -171,15 +169,15 @@ struct Lines {
     tenths: u64,
     epoch: u64,
     cancelling: bool,
-    away: bool,
+    away: Option<&'static str>,
 }
 
 impl Lines {
     /// Returns the lines for the changes since the last call.
     fn show(&mut self, job: &Job) -> Vec<String> {
         let mut lines = Vec::new();
-        if std::mem::take(&mut self.away) {
-            lines.push("the server is reachable again".to_owned());
+        if let Some(peer) = self.away.take() {
+            lines.push(format!("{peer} is reachable again"));
         }
         let app = sanitise(&job.app, MAX_KEY);
         if std::mem::replace(&mut self.epoch, job.epoch) < job.epoch && self.state.is_some() && job.epoch > 1 {

@@ -6,7 +6,7 @@ use super::*;
 use crate::jobs::job::tests::job;
 
 fn plain(changes: Value, away: Option<&str>) -> String {
-    picture(&job(changes), away, TermStyle::plain(120))
+    picture(&job(changes), away.map(|why| ("the server", why)), TermStyle::plain(120))
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_picture_is_one_line_within_the_width_whatever_the_server_says() {
         "eta": { "p50_ms": u64::MAX, "p90_ms": 0 },
     });
     for width in [20, 40, 80, 240] {
-        let text = picture(&job(odd.clone()), Some("no\nroute\u{7}"), TermStyle::plain(width));
+        let text = picture(&job(odd.clone()), Some(("the server", "no\nroute\u{7}")), TermStyle::plain(width));
         assert!(text::columns(&text) < width && !text.contains(char::is_control), "{text}");
     }
 }
@@ -73,7 +73,7 @@ fn lines_come_at_changes_and_tenths_only() {
 fn lines_say_that_a_job_was_taken_on_again() {
     let mut lines = Lines::default();
     assert_eq!(lines.show(&job(json!({ "epoch": 2, "eta": null }))), ["rail: 12 of 40 partitions, 30 %"]);
-    lines.away = true;
+    lines.away = Some("the server");
     assert_eq!(
         lines.show(&job(json!({ "epoch": 3, "eta": null }))),
         ["the server is reachable again", "rail: resumed where it was"]
