@@ -106,8 +106,8 @@ impl Runs {
         worth.then(|| self.take(from, batch.count)).flatten()
     }
 
-    /// All partials, if they fit one call and no partition between them is awaited: when nothing else
-    /// runs, two folds in sequence take longer.
+    /// All partials, if they fit one call and no partition between them is awaited: when nothing
+    /// else runs, two folds in sequence take longer.
     fn last(&self) -> Option<(u32, usize)> {
         let (first, _) = self.runs.first_key_value()?;
         let (_, last) = self.runs.last_key_value()?;
