@@ -282,3 +282,6 @@ async fn drain(server: &Server, patience: Duration, orders: &mut mpsc::Receiver<
     }
     unfinished.iter().map(|query| format!("{} of {}", query.id, query.app)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,11 @@ fn a_merge_and_a_split_have_limits_of_their_own() {
     folder.write("app/frond.toml", timed);
     let asked = folder.frond("query app --deadline 60s").arg(json!({ "split-fault": "spin" }).to_string());
     let error = asked.env("COLUMNS", "400").run().expect(6).err();
-    assert!(error.contains("limits.split.time is 100 ms; raise it with `[limits.split] time = …`"), "{error}");
+    let text = "limits.split.time is 100 ms; raise it with `[limits.split] time = …`";
+    assert!(error.contains(text), "{error}");
+    folder.write("app/cases/split.toml", "wanted = 2\nquery = '{\"split-fault\":\"spin\"}'\n[expect]\nkeys = []\n");
+    let tested = folder.frond("test app --no-laws").env("COLUMNS", "400").run().expect(1);
+    assert!(tested.out().contains(text), "{}", tested.out());
 }
 
 #[test]

@@ -101,3 +101,12 @@ fn nothing_is_granted_unless_it_is() {
         CallGrants::These(_)
     ));
 }
+
+#[test]
+fn a_granted_variable_that_is_not_set_grants_nothing() {
+    let app = Grants { env: vec!["UNSET".to_owned()], ..Grants::default() };
+    let unset = GuestGrants::from(app);
+    assert!(unset.is_empty());
+    let set = GuestGrants { env: vec![("UNSET".to_owned(), String::new())], ..unset };
+    assert!(!set.is_empty());
+}
