@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use frond_root::sync::lock;
 use tokio::sync::watch;
 
 use super::command::Command;
@@ -82,7 +83,7 @@ impl CommandQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 
     fn tell(&self, what: impl FnOnce(&mut Waiting)) {

@@ -1,8 +1,9 @@
 //! One load of an app, shared by the reconciler and the thread that runs it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use frond_root::CancellationToken;
+use frond_root::sync::lock;
 
 /// State of one load: whether it is still wanted, and the canary to cancel when it is not.
 #[derive(Default)]
@@ -28,7 +29,7 @@ impl Drop for Commit<'_> {
 
 impl Load {
     fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Gives the load up: its result is dropped and its canary is cancelled. False while it

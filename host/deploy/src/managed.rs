@@ -21,9 +21,10 @@ use super::refused::{RefusedChange, RefusedChanges};
 use super::releases::{Decision, NewRelease, Release, ReleaseHistory, Uploads};
 use super::shared::Shared;
 use super::slot::Slot;
-use super::state::{ArtifactStore, State, lock};
+use super::state::{ArtifactStore, State};
 use super::version::Version;
 use frond_root::Digest;
+use frond_root::sync::lock;
 
 /// State of an app, which moves to the thread that loads the app.
 pub(crate) struct ManagedApp {

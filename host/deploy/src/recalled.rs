@@ -1,7 +1,9 @@
 //! Old versions in use: loaded once, shared by all who ask for them, dropped with the last of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
+
+use frond_root::sync::lock;
 
 use super::error::RecallError;
 use super::version::Version;
@@ -23,14 +25,14 @@ impl RecalledVersions {
         id: &str,
         load: impl FnOnce() -> Result<Version, RecallError>,
     ) -> Result<Arc<Version>, RecallError> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         // An entry that is being loaded has a second owner.
         let is_used =
             |one: &One| Arc::strong_count(one) > 1 || one.try_lock().is_ok_and(|version| version.strong_count() > 0);
         all.retain(|_, one| is_used(one));
         let one = all.entry((app.to_owned(), id.to_owned())).or_default().clone();
         drop(all);
-        let mut recalled = one.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recalled = lock(&one);
         if let Some(version) = recalled.upgrade() {
             return Ok(version);
         }

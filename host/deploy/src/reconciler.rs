@@ -20,8 +20,9 @@ use super::managed::ManagedApp;
 use super::settle::{RestlessFiles, Settling};
 use super::shared::Shared;
 use super::slot::Slot;
-use super::state::{SharedState, State, lock};
+use super::state::{SharedState, State};
 use super::watch::Watch;
+use frond_root::sync::lock;
 use running::Running;
 
 /// Poll interval while the folder of apps cannot be listed.

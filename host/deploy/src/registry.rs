@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
 use frond_jobs::store::Artifact;
+use frond_root::sync::lock;
 use frond_run::{Role, RunError};
 use tokio::sync::{broadcast, oneshot};
 
@@ -240,7 +241,7 @@ impl Registry {
     pub async fn close(&self) {
         self.commands.close();
         self.shared.host.machine.stop_compiling();
-        let reconciler = self.reconciler.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let reconciler = lock(&self.reconciler).take();
         let Some(reconciler) = reconciler else { return };
         // The thread catches the panics of its work. A folder that does not respond may block it
         // forever.

@@ -7,7 +7,7 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -284,13 +284,9 @@ impl State {
     }
 }
 
-/// The state folder, shared with the threads that load apps.
+/// The state folder, shared with the threads that load apps. It is locked only while something is
+/// written, never during checks.
 pub(crate) type SharedState = Arc<Mutex<State>>;
-
-/// Locks the state folder: only while something is written, never during checks.
-pub(crate) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Kinds of content-addressed files.
 #[derive(Clone, Copy)]

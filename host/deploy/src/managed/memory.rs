@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use std::sync::{Arc, Mutex};
 
+use frond_root::sync::lock;
 use frond_run::MAX_SIZE;
 
 use crate::candidate::ROLES;
@@ -14,7 +15,7 @@ use crate::recall;
 use crate::refused::RefusedChange;
 use crate::releases::Uploads;
 use crate::shared::Shared;
-use crate::state::{Kind, State, lock};
+use crate::state::{Kind, State};
 use crate::view::Change;
 use frond_root::Digest;
 

@@ -1,7 +1,7 @@
 //! Loads of apps, each on a separate thread and with a timeout.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use crate::folder::FolderSnapshot;
 use crate::load::Load;
 use crate::refused::RefusedChange;
 use crate::view::AppView;
+use frond_root::sync::lock;
 
 /// The most concurrent loads. Overdue loads do not count.
 const MAX_LOADS: usize = 4;
@@ -99,7 +100,7 @@ impl Reconciler {
         let its_load = load.clone();
         let its_name = name.to_owned();
         let work = move || {
-            let Some((mut kept, task)) = taken.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+            let Some((mut kept, task)) = lock(&taken).take() else { return };
             // Checks catch their own panics: this is the last line of defence.
             let done = panic::catch_unwind(AssertUnwindSafe(|| match task {
                 Task::Follow => (kept.follow(&snapshot, &shared, &state, &its_load), None),
@@ -117,7 +118,7 @@ impl Reconciler {
         let running = Running { number, load, until, is_overdue: false, reply, bytes, memory };
         if let Err(error) = thread::Builder::new().name("frond-load".to_owned()).spawn(work) {
             self.warn(Some(format!("a thread that loads apps could not be started: {error}")));
-            let kept = lent.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let kept = lock(&lent).take();
             if let (Some(app), Some((kept, _))) = (self.apps.get_mut(name), kept) {
                 app.kept = Some(kept);
             }

@@ -9,7 +9,7 @@ use crate::folder::{ComponentFile, FolderSnapshot, Listing};
 use crate::links;
 use crate::managed::ManagedApp;
 use crate::settle::{FileActivity, RestlessFiles, STILL, Settling};
-use crate::state::lock;
+use frond_root::sync::lock;
 
 /// Pause after a scan, as a multiple of its duration: scans use at most a fifth of a core.
 const PAUSES: u32 = 4;
