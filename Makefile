@@ -21,7 +21,7 @@
 # CARGO_TARGET_DIR says.
 GUEST := cargo build --quiet --profile guest --target wasm32-wasip2 --target-dir target/plugins
 GUESTS := frond-faulty frond-grep frond-intake-list frond-intake-pull frond-pi frond-prices \
-  frond-rail-leaf frond-rail-merge frond-wordcount
+  frond-rail-leaf frond-rail-merge frond-readers frond-wordcount
 # The benchmarks depend on other runtimes for comparison; nothing else needs them.
 ALL := --workspace --exclude frond-bench
 CHECKED := --config .cargo/test.toml --release $(ALL)
@@ -40,28 +40,41 @@ plugins: setup
 	@echo "== building the guests for wasm32-wasip2"
 	@$(GUEST) $(addprefix -p ,$(GUESTS))
 
-# The rail leaf in other languages. Each build.sh gets the language's tools into .tools;
-# .ci/build-leaf installs packages of the system. A language whose tools are not available is
-# skipped with a message, or is an error on CI.
+# The rail leaf, and the leaf that reports what the readers of pieces give it, in other languages.
+# Each build.sh gets the language's tools into .tools; .ci/build-leaf installs packages of the
+# system. A language whose tools are not available is skipped with a message, or is an error on CI.
 languages: guests-c guests-javascript guests-python
 
-guests-c: target/plugins/c/rail_leaf.wasm
-guests-javascript: target/plugins/javascript/rail_leaf.wasm
-guests-python: target/plugins/python/rail_leaf.wasm
+guests-c: target/plugins/c/rail_leaf.wasm target/plugins/c/readers.wasm
+guests-javascript: target/plugins/javascript/rail_leaf.wasm target/plugins/javascript/readers.wasm
+guests-python: target/plugins/python/rail_leaf.wasm target/plugins/python/readers.wasm
 
 RAIL_C := rail_leaf.c query.c service.c json.c
+READERS_C := readers.c pieces.c json.c
 WIT := $(wildcard wit/*.wit)
 BUILD := $(wildcard plugins/build/*)
+C := $(wildcard plugins/rail-c/*.*) $(BUILD) $(WIT)
+JAVASCRIPT := $(wildcard plugins/rail-javascript/*.* plugins/rail-javascript/wit/*.wit \
+  plugins/rail-javascript/wit/deps/*.wit) $(BUILD) $(WIT)
+PYTHON := $(wildcard plugins/rail-python/*.*) $(BUILD) $(WIT)
 
-target/plugins/c/rail_leaf.wasm: $(wildcard plugins/rail-c/*.*) $(BUILD) $(WIT)
+target/plugins/c/rail_leaf.wasm: $(C)
 	@.ci/build-leaf c $(CURDIR)/$@ leaf $(RAIL_C)
 
-target/plugins/javascript/rail_leaf.wasm: $(wildcard plugins/rail-javascript/*.* plugins/rail-javascript/wit/*.wit \
-  plugins/rail-javascript/wit/deps/*.wit) $(BUILD) $(WIT)
+target/plugins/c/readers.wasm: $(C)
+	@.ci/build-leaf c $(CURDIR)/$@ leaf $(READERS_C)
+
+target/plugins/javascript/rail_leaf.wasm: $(JAVASCRIPT)
 	@FROND_WIT=wit .ci/build-leaf javascript $(CURDIR)/$@ rail-leaf rail_leaf.js
 
-target/plugins/python/rail_leaf.wasm: $(wildcard plugins/rail-python/*.*) $(BUILD) $(WIT)
+target/plugins/javascript/readers.wasm: $(JAVASCRIPT)
+	@.ci/build-leaf javascript $(CURDIR)/$@ leaf readers.js
+
+target/plugins/python/rail_leaf.wasm: $(PYTHON)
 	@.ci/build-leaf python $(CURDIR)/$@ whole-leaf rail_leaf.py
+
+target/plugins/python/readers.wasm: $(PYTHON)
+	@.ci/build-leaf python $(CURDIR)/$@ leaf readers.py
 
 host:
 	@echo "== building frond (the first time takes some minutes: wasmtime is large)"

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Builds a JavaScript plugin: sh build.sh WORLD OUTPUT SOURCE.js
 #
-# WORLD is one of wit/world.wit: whole-leaf, merger, splitter, or plugin for a leaf and its merge in
-# one component. The source is an ES module, and may import modules beside it. The engine is
+# WORLD is one of wit/world.wit: leaf for a leaf that takes pieces, merger, splitter, or plugin for
+# leaf and merge in one component; whole-leaf and whole-plugin, if the leaf gets its partition as a
+# whole. The source is an ES module, and may import modules beside it. The engine is
 # QuickJS: it has the language, but no Web APIs.
 #
 # It needs Node.js 18 or later with npm. The first run gets componentize-qjs into .tools/javascript:

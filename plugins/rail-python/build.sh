@@ -1,8 +1,9 @@
 #!/bin/sh
 # Builds a Python plugin: sh build.sh WORLD OUTPUT SOURCE.py [FILE...]
 #
-# WORLD is one of wit/world.wit: whole-leaf, merger, splitter, or plugin for a leaf and its merge in
-# one component. The source may import modules of this folder and its subfolders (*.py), and modules
+# WORLD is one of wit/world.wit: leaf for a leaf that takes pieces, merger, splitter, or plugin for
+# leaf and merge in one component; whole-leaf and whole-plugin, if the leaf gets its partition as a
+# whole. The source may import modules of this folder and its subfolders (*.py), and modules
 # of Python's standard library that need no threads and no sockets. It must import them while it is
 # loaded: the component is a snapshot taken after loading, and has no files. FILE names other files
 # or folders of this folder that the source reads while it is loaded.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use frond_root::call::Grants;
+use frond_root::call::{Grants, InstanceMode};
 use frond_root::{Floor, MergeOrder, PartitionKey};
 
 use crate::component::Component;
@@ -37,6 +37,8 @@ pub struct App {
     /// Component that splits the query into partitions. Always present when the source is
     /// [`Source::Split`].
     pub split: Option<Component>,
+    /// Lifetime of the leaf's instances.
+    pub instance: InstanceMode,
     /// Order in which partials are merged.
     pub order: MergeOrder,
     /// Source of the app's partitions.
@@ -55,9 +57,17 @@ pub struct App {
     pub limits: AppLimits,
     /// Rules for retries of failed attempts.
     pub retry: Retries,
+    /// True if the leaf reads its partition itself, instead of getting it as a whole; known once
+    /// the component is loaded.
+    pub pulls: bool,
 }
 
 impl App {
+    /// Largest partition, in bytes: without a limit if the leaf reads its partition itself.
+    pub(crate) fn largest_partition(&self) -> u64 {
+        if self.pulls { u64::MAX } else { self.limits.leaf.partition }
+    }
+
     /// Time limit of one call of the leaf in a query: `limits.leaf.time`, or else the larger of
     /// 60 s and the app's longest deadline.
     #[must_use]

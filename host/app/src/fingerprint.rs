@@ -7,7 +7,7 @@ use std::path::Path;
 
 use frond_root::DigestWriter;
 use frond_root::MergeOrder;
-use frond_root::call::{Directory, Grants, HttpGrant, Limits};
+use frond_root::call::{Directory, Grants, HttpGrant, InstanceMode, Limits};
 
 use crate::app::App;
 use crate::limits::AppLimits;
@@ -27,6 +27,7 @@ impl App {
             leaf: _,
             merge: _,
             split: _,
+            instance,
             order,
             source,
             deadline: _,
@@ -36,6 +37,7 @@ impl App {
             grants,
             limits,
             retry: _,
+            pulls: _,
         } = self;
         let mut writer = Writer(DigestWriter::default());
         writer.text("frond-app-1");
@@ -47,6 +49,10 @@ impl App {
         writer.source(source, dir);
         writer.grants(grants, dir);
         writer.limits(limits);
+        // Written only if it is not the default, so that stored versions keep their ids.
+        if *instance != InstanceMode::Fresh {
+            writer.text(instance.word());
+        }
         writer.0.finish().0
     }
 }
@@ -164,6 +170,7 @@ mod tests {
         let all = [
             with(""),
             of(&format!("content-type = \"text/plain\"\n{COMPONENTS}{SOURCE}")),
+            of(&format!("{}{SOURCE}", COMPONENTS.replacen("[leaf]\n", "[leaf]\ninstance = \"query\"\n", 1))),
             of(&format!("{COMPONENTS}order = \"partition\"\n{SOURCE}")),
             of(&format!("{COMPONENTS}{}", SOURCE.replace("data/a", "data/b"))),
             of(&format!("{COMPONENTS}{}", SOURCE.replace("key = \"a\"", "key = \"b\""))),

@@ -12,7 +12,7 @@ use serde_spanned::Spanned;
 use crate::app::{App, DEFAULT_CONTENT_TYPE, DEFAULT_DEADLINE, DEFAULT_MAX_DEADLINE};
 use crate::component::Component;
 use crate::error::AppError;
-use crate::manifest::{Kind, MAX_ENTRIES, Manifest, MergeTable, QueryTable, Share, Text};
+use crate::manifest::{Kind, LeafTable, MAX_ENTRIES, Manifest, MergeTable, QueryTable, Share, Text};
 use crate::package::Package;
 use crate::paths::under;
 
@@ -82,9 +82,10 @@ impl Package {
 fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
     let manifest: Manifest = text.parse()?;
     let limits = manifest.limits.resolve(text)?;
+    let (instance, leaf) = manifest.leaf.map(LeafTable::split).unzip();
     let (order, merge) = manifest.merge.map(MergeTable::split).unzip();
     let component = |role, table| Component::resolve(text, role, dir, table);
-    let leaf = manifest.leaf.as_ref().map(|table| component("leaf", table)).transpose()?;
+    let leaf = leaf.as_ref().map(|table| component("leaf", table)).transpose()?;
     let merge = merge.as_ref().map(|table| component("merge", table)).transpose()?;
     let split = manifest.split.as_ref();
     if let Some(source) = &manifest.source {
@@ -99,6 +100,7 @@ fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
         leaf,
         merge,
         split: split.map(|table| component("split", table.get_ref())).transpose()?,
+        instance: instance.unwrap_or_default(),
         order: order.unwrap_or_default(),
         source: source.transpose()?,
         deadline,

@@ -2,6 +2,7 @@
 //! later errors.
 
 use frond_root::MergeOrder;
+use frond_root::call::InstanceMode;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ pub(crate) const MAX_ENTRIES: usize = 1_000;
 pub(crate) struct Manifest {
     pub(crate) name: Option<Spanned<String>>,
     pub(crate) content_type: Option<Spanned<String>>,
-    pub(crate) leaf: Option<ComponentTable>,
+    pub(crate) leaf: Option<LeafTable>,
     pub(crate) merge: Option<MergeTable>,
     pub(crate) split: Option<Spanned<ComponentTable>>,
     pub(crate) source: Option<SourceTable>,
@@ -45,7 +46,7 @@ pub(crate) struct Manifest {
     pub(crate) retry: RetryTable,
 }
 
-/// Table of a component: `[leaf]` or `[split]`.
+/// Table `[split]`: the keys that all component tables share.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(crate) struct ComponentTable {
@@ -54,11 +55,31 @@ pub(crate) struct ComponentTable {
     pub(crate) build: Option<Spanned<String>>,
 }
 
+/// Table `[leaf]`: the component, and the lifetime of its instances.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(crate) struct LeafTable {
+    // Not a flattened `ComponentTable`: flattening loses places and the refusal of unknown keys.
+    pub(crate) component: Spanned<String>,
+    pub(crate) sha256: Option<Spanned<String>>,
+    pub(crate) build: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(crate) instance: InstanceMode,
+}
+
+impl LeafTable {
+    /// Splits the table into its instance mode and the keys that all component tables share.
+    pub(crate) fn split(self) -> (InstanceMode, ComponentTable) {
+        let shared = ComponentTable { component: self.component, sha256: self.sha256, build: self.build };
+        (self.instance, shared)
+    }
+}
+
 /// Table `[merge]`: the component, and the order of partials.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(crate) struct MergeTable {
-    // Not a flattened `ComponentTable`: flattening loses places and the refusal of unknown keys.
+    // Not flattened, for the same reasons as in `LeafTable`.
     pub(crate) component: Spanned<String>,
     pub(crate) sha256: Option<Spanned<String>>,
     pub(crate) build: Option<Spanned<String>>,

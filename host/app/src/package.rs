@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_root::call::Grants;
-use frond_root::{Floor, MergeOrder, PartitionKey};
+use bytes::Bytes;
+use frond_root::call::{Grants, InstanceMode};
+use frond_root::{Floor, MergeOrder, Partition, PartitionKey};
 
 use crate::app::{App, DEFAULT_CONTENT_TYPE, DEFAULT_DEADLINE, DEFAULT_MAX_DEADLINE};
 use crate::component::Component;
@@ -14,7 +15,7 @@ use crate::error::{AppError, Complaint, Location};
 use crate::limits::AppLimits;
 use crate::paths::under;
 use crate::retry::Retries;
-use crate::source::Source;
+use crate::source::{Source, of_bytes};
 
 /// An [`App`] whose leaf, merge and source may be missing.
 #[derive(Clone, Debug)]
@@ -26,6 +27,7 @@ pub struct Package {
     pub leaf: Option<Component>,
     pub merge: Option<Component>,
     pub split: Option<Component>,
+    pub instance: InstanceMode,
     pub order: MergeOrder,
     pub source: Option<Source>,
     pub deadline: Duration,
@@ -35,6 +37,15 @@ pub struct Package {
     pub grants: Grants,
     pub limits: AppLimits,
     pub retry: Retries,
+}
+
+impl Package {
+    /// A partition of this content, in the units in which leaves take it.
+    #[must_use]
+    pub fn partition(&self, key: &str, data: Bytes) -> Partition {
+        let partition = Partition::new(PartitionKey::from(key), data.clone());
+        Partition { content: of_bytes(data), ..partition }
+    }
 }
 
 impl From<&App> for Package {
@@ -47,6 +58,7 @@ impl From<&App> for Package {
             leaf: Some(app.leaf),
             merge: Some(app.merge),
             split: app.split,
+            instance: app.instance,
             order: app.order,
             source: Some(app.source),
             deadline: app.deadline,
@@ -72,6 +84,7 @@ impl Package {
             leaf: component(leaf),
             merge: component(merge),
             split: component(split),
+            instance: InstanceMode::Fresh,
             order: MergeOrder::Any,
             source: None,
             deadline: DEFAULT_DEADLINE,
@@ -106,6 +119,7 @@ impl Package {
             name: self.name,
             content_type: self.content_type,
             split: self.split,
+            instance: self.instance,
             order: self.order,
             deadline: self.deadline,
             max_deadline: self.max_deadline,
@@ -114,6 +128,7 @@ impl Package {
             grants: self.grants,
             limits: self.limits,
             retry: self.retry,
+            pulls: false,
         })
     }
 

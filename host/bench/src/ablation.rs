@@ -7,7 +7,7 @@ use crate::bench::Bench;
 use crate::machine::cores;
 use crate::measure::{Entrant, Series, rounds};
 use crate::report::{times, us};
-use crate::rig::{Merge, Rig};
+use crate::rig::{Merge, Rig, RigSettings};
 use crate::scaling::MILLISECOND;
 use crate::work::{QUERY, partitions, spans};
 
@@ -28,7 +28,12 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("Ablation: mechanisms for tiny leaves, each turned off in turn");
     let mut rigs = Vec::new();
     for (_, fast) in VARIANTS {
-        rigs.push(Rig::with(&bench.guests.pi, cores(), Limits::default(), fast)?);
+        rigs.push(Rig::with(
+            &bench.guests.pi,
+            cores(),
+            Limits::default(),
+            RigSettings { fast, ..RigSettings::default() },
+        )?);
     }
     let trivial = measure(bench, &rigs, 1, 1000, 1)?;
     let long = measure(bench, &rigs, 1, 100, MILLISECOND)?;

@@ -8,12 +8,15 @@ use std::task::{Context, Poll, Waker};
 use anyhow::anyhow;
 use bytes::Bytes;
 use frond_root::call::Limits;
-use wasmtime::component::{Component, ComponentExportIndex, ComponentType, InstancePre, Lift, Linker, Lower, WasmList};
+use wasmtime::component::{
+    Component, ComponentExportIndex, ComponentType, Instance, InstancePre, Lift, Linker, Lower, WasmList,
+};
 use wasmtime::{
     Config, Enabled, Engine, PoolingAllocationConfig, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder,
 };
 
-const PROCESS: &str = "frond:plugin/process-partition@0.1.0";
+/// Names of the leaf's export, by version of the contract.
+const PROCESS: [&str; 2] = ["frond:plugin/process-partition@0.1.1", "frond:plugin/process-partition@0.1.0"];
 /// Concurrent calls that the pool has room for.
 const CALLS: u32 = 16;
 
@@ -80,6 +83,33 @@ pub(crate) fn keeping(keep: usize, meters: Meters, limits: &Limits) -> Config {
 struct State {
     limits: StoreLimits,
     data: Bytes,
+    /// Units of the partition that are not handed out.
+    units: u64,
+}
+
+/// Piece as the guest gets it.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+struct PieceIn {
+    begin: u64,
+    end: u64,
+}
+
+/// Part of a range, whose integers are its units.
+#[derive(serde::Deserialize)]
+struct Integers {
+    start: u64,
+    end: u64,
+}
+
+/// Returns the number of integers of a part of a range.
+pub(crate) fn integers(data: &[u8]) -> Option<u64> {
+    serde_json::from_slice(data).ok().map(|Integers { start, end }| end - start)
+}
+
+/// Returns the units of a partition: integers of a range, or else bytes.
+fn units(data: &[u8]) -> u64 {
+    integers(data).unwrap_or(data.len() as u64)
 }
 
 /// Partition as the guest gets it.
@@ -140,7 +170,8 @@ impl Floor {
     fn ready(config: &Config, component: &[u8], meters: Meters, limits: Limits) -> wasmtime::Result<Self> {
         let engine = Engine::new(config)?;
         let component = Component::new(&engine, component)?;
-        let (_, interface) = component.get_export(None, PROCESS).ok_or_else(no_leaf)?;
+        let exported = PROCESS.iter().find_map(|name| component.get_export(None, name));
+        let (_, interface) = exported.ok_or_else(no_leaf)?;
         let (_, process) = component.get_export(Some(&interface), "process").ok_or_else(no_leaf)?;
         let names = component.component_type();
         let pulls = names.imports(&engine).any(|(name, _)| name.starts_with("frond:plugin/source@"));
@@ -159,6 +190,16 @@ impl Floor {
         let process = instance.get_typed_func::<Params<'_>, BytesOut>(&mut store, &self.process)?;
         let returned = process.call(&mut store, self.params(query, task))?;
         lifted(returned)
+    }
+
+    /// Makes an instance that serves any number of calls.
+    pub(crate) fn warm(&self) -> anyhow::Result<WarmFloor<'_>> {
+        let make = || {
+            let mut store = self.store(&Task { key: String::new(), index: 0, data: Bytes::new() })?;
+            let instance = self.pre.instantiate(&mut store)?;
+            Ok(WarmFloor { floor: self, store, instance })
+        };
+        make().map_err(plain)
     }
 
     /// Calls the leaf in a fresh instance on a fiber, as a future. With `slice` it yields whenever
@@ -183,7 +224,7 @@ impl Floor {
         let elements = usize::try_from(self.limits.table_elements)?;
         let limits = StoreLimitsBuilder::new().memory_size(memory).table_elements(elements).build();
         let data = if self.pulls { task.data.clone() } else { Bytes::new() };
-        let mut store = Store::new(&self.engine, State { limits, data });
+        let mut store = Store::new(&self.engine, State { limits, data, units: units(&task.data) });
         store.limiter(|state| &mut state.limits);
         if self.meters.fuel() {
             store.set_fuel(self.limits.fuel)?;
@@ -197,6 +238,36 @@ impl Floor {
     fn params<'a>(&self, query: &'a [u8], task: &'a Task) -> Params<'a> {
         let data: &[u8] = if self.pulls { &[] } else { &task.data };
         (query, PartitionIn { key: &task.key, index: task.index, data })
+    }
+}
+
+/// Instance that serves one call after another, each with the fuel of a fresh one.
+pub(crate) struct WarmFloor<'a> {
+    floor: &'a Floor,
+    store: Store<State>,
+    instance: Instance,
+}
+
+impl WarmFloor<'_> {
+    /// Calls the leaf, on a fiber.
+    pub(crate) fn leaf(&mut self, query: &[u8], task: &Task) -> anyhow::Result<Bytes> {
+        poll_on(self.call(query, task)).map_err(plain)
+    }
+
+    async fn call(&mut self, query: &[u8], task: &Task) -> wasmtime::Result<Bytes> {
+        let floor = self.floor;
+        if floor.meters.fuel() {
+            self.store.set_fuel(floor.limits.fuel)?;
+        }
+        if floor.meters.epoch() {
+            self.store.set_epoch_deadline(1);
+        }
+        let state = self.store.data_mut();
+        state.units = units(&task.data);
+        state.data = if floor.pulls { task.data.clone() } else { Bytes::new() };
+        let process = self.instance.get_typed_func::<Params<'_>, BytesOut>(&mut self.store, &floor.process)?;
+        let returned = process.call_async(&mut self.store, floor.params(query, task)).await?;
+        lifted(returned)
     }
 }
 
@@ -217,9 +288,9 @@ fn lifted((returned,): BytesOut) -> wasmtime::Result<Bytes> {
 /// Makes a linker with the contract's host functions. Every other import traps.
 fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<State>> {
     let mut linker: Linker<State> = Linker::new(engine);
-    let mut control = linker.instance("frond:plugin/control@0.1.0")?;
+    let mut control = linker.instance("frond:plugin/control@0.1.1")?;
     control.func_wrap("emit-partial", |_: StoreContextMut<'_, State>, _: (WasmList<u8>, f64)| Ok(()))?;
-    let mut source = linker.instance("frond:plugin/source@0.1.0")?;
+    let mut source = linker.instance("frond:plugin/source@0.1.1")?;
     source.func_wrap("size", |store: StoreContextMut<'_, State>, (): ()| Ok((store.data().data.len() as u64,)))?;
     source.func_wrap("read", |store: StoreContextMut<'_, State>, (offset, len): (u64, u32)| {
         let data = &store.data().data;
@@ -227,6 +298,12 @@ fn linker(engine: &Engine, component: &Component) -> wasmtime::Result<Linker<Sta
         let to = from.saturating_add(len as usize).min(data.len());
         Ok((data.slice(from..to).to_vec(),))
     })?;
+    let mut pieces = linker.instance("frond:plugin/pieces@0.1.1")?;
+    pieces.func_wrap("next", |mut store: StoreContextMut<'_, State>, (): ()| {
+        let end = std::mem::take(&mut store.data_mut().units);
+        Ok(((end > 0).then_some(PieceIn { begin: 0, end }),))
+    })?;
+    pieces.func_wrap("keep", |_: StoreContextMut<'_, State>, _: (WasmList<u8>,)| Ok(()))?;
     linker.define_unknown_imports_as_traps(component)?;
     Ok(linker)
 }

@@ -23,11 +23,14 @@ mod measure;
 mod overhead;
 mod page;
 mod peers;
+mod pieces;
 mod report;
 mod rig;
 mod scaling;
 mod settings;
 mod start;
+mod waiting;
+mod warm;
 mod work;
 
 use std::process::ExitCode;
@@ -46,8 +49,11 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// Section of the report: its name, and the function that measures it.
 type Section = (&'static str, fn(&mut Bench) -> anyhow::Result<()>);
 
-const SECTIONS: [Section; 13] = [
+const SECTIONS: [Section; 16] = [
     ("overhead", overhead::run),
+    ("warm", warm::run),
+    ("waiting", waiting::run),
+    ("pieces", pieces::run),
     ("compute", compute::run),
     ("scaling", scaling::run),
     ("ablation", ablation::run),

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use frond_root::call::Limits;
+use frond_root::call::{InstanceMode, Limits};
 use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
     Answer, CancellationToken, Events, LeafRunner, Listener, Merger, Partition, Plan, Request, Services, Usage, flow,
 };
-use frond_sandbox::{FastPaths, Guests, Leaf, LeafHost, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{
+    FastPaths, Guests, Leaf, LeafHost, MergeHost, Plugin, Role, Sandbox, Settings, SlotSettings, Slots, WaitLimits,
+};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -28,13 +30,27 @@ pub(crate) enum Merge {
 }
 
 /// One component, ready for queries.
+#[derive(Clone)]
 pub(crate) struct Rig {
-    pub(crate) runtime: Runtime,
+    pub(crate) runtime: Arc<Runtime>,
     pub(crate) limits: Limits,
-    sandbox: Sandbox,
+    sandbox: Arc<Sandbox>,
+    name: &'static str,
     plugin: Arc<Plugin>,
     slots: Slots,
     count: usize,
+    instance: InstanceMode,
+}
+
+/// Settings of a rig.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct RigSettings {
+    /// Mechanisms for tiny leaves.
+    pub(crate) fast: FastPaths,
+    /// Lifetime of the leaf's instances.
+    pub(crate) instance: InstanceMode,
+    /// Bounds on waiting leaves.
+    pub(crate) waiting: WaitLimits,
 }
 
 /// Makes a runtime with two threads, like the command line's.
@@ -45,26 +61,44 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
 impl Rig {
     /// Loads `component` as leaf, on `count` slots. With fuel 0 in `limits` it runs unmetered.
     pub(crate) fn new(component: &[u8], count: usize, limits: Limits) -> anyhow::Result<Self> {
-        Self::with(component, count, limits, FastPaths::default())
+        Self::with(component, count, limits, RigSettings::default())
     }
 
-    /// Loads `component` as [`Rig::new`] does, with only some of the mechanisms for tiny leaves.
-    pub(crate) fn with(component: &[u8], count: usize, limits: Limits, fast: FastPaths) -> anyhow::Result<Self> {
-        let runtime = runtime()?;
+    /// Loads `component` as [`Rig::new`] does, with other settings.
+    pub(crate) fn with(component: &[u8], count: usize, limits: Limits, settings: RigSettings) -> anyhow::Result<Self> {
+        let RigSettings { fast, instance, waiting } = settings;
+        let runtime = Arc::new(runtime()?);
         let sandbox = Sandbox::new(Settings {
             slots: count,
+            waiting: waiting.leaves * count,
             limits: vec![limits, merge_limits(&limits)],
             cache: None,
             compiler: frond_sandbox::Compiler::in_process(),
         })?
         .with_fast_paths(fast);
+        let sandbox = Arc::new(sandbox);
         let plugin = Arc::new(Plugin::load(&sandbox, component, &[Role::Leaf], limits.fuel > 0)?);
-        let slots = Slots::start_with(count, sandbox.clock(), runtime.handle(), false, fast)?;
-        let rig = Self { runtime, limits, sandbox, plugin, slots, count };
+        let slots = Slots::start_with(
+            SlotSettings { count, waiting, fast, steps_back: false },
+            sandbox.clock(),
+            runtime.handle(),
+        )?;
+        let rig = Self { runtime, limits, sandbox, name: "bench", plugin, slots, count, instance };
         match rig.sandbox.take_warnings().first() {
             Some(warning) => bail!("{warning}"),
             None => Ok(rig),
         }
+    }
+
+    /// Loads another component as the leaf of the app `name`, on the same slots.
+    pub(crate) fn beside(&self, name: &'static str, component: &[u8]) -> anyhow::Result<Self> {
+        let plugin = Arc::new(Plugin::load(&self.sandbox, component, &[Role::Leaf], self.limits.fuel > 0)?);
+        Ok(Self { name, plugin, ..self.clone() })
+    }
+
+    /// Returns the number of leaves that wait now.
+    pub(crate) fn waiting(&self) -> usize {
+        self.slots.waiting()
     }
 
     /// Makes a request with this rig's limits.
@@ -74,7 +108,7 @@ impl Rig {
             deadline: Duration::from_secs(600),
             leaf_output: self.limits.output,
             partials_memory: partials.max(256 << 20),
-            ..Request::new("bench", query.clone())
+            ..Request::new(self.name, query.clone())
         }
     }
 
@@ -99,7 +133,13 @@ impl Rig {
     ) -> anyhow::Result<Answer> {
         let leaves = LeafHost::new(
             self.slots.clone(),
-            Leaf { plugin: self.plugin.clone(), limits: self.limits, deterministic: false, grants: Arc::default() },
+            Leaf {
+                plugin: self.plugin.clone(),
+                limits: self.limits,
+                deterministic: false,
+                grants: Arc::default(),
+                instance: self.instance,
+            },
         );
         let merger: Arc<dyn Merger> = match merge {
             Merge::Native(fold) => Arc::new(NativeMerge(fold)),

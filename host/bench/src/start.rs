@@ -31,6 +31,7 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
         for round in 0..rounds {
             let dir = cache.path().join(format!("{name}-{round}"));
             let settings = Settings {
+                waiting: frond_sandbox::WAITING,
                 slots: 2,
                 limits: vec![Limits::default()],
                 cache: Some(dir),

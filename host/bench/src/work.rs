@@ -8,11 +8,11 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use frond_plugin::{Decode, Encode};
-use frond_root::Partition;
+use frond_root::{Content, Failure, Grain, Partition, Units};
 use pi::Sampled;
 use wordcount::{Counts, counts};
 
-use crate::floor::Task;
+use crate::floor::{Task, integers};
 
 /// The query of both apps: all defaults.
 pub(crate) const QUERY: Bytes = Bytes::from_static(b"{}");
@@ -37,7 +37,32 @@ pub(crate) fn span(index: u32, samples: u64) -> Range<i64> {
 
 /// Converts tasks into a plan's partitions.
 pub(crate) fn partitions(tasks: &[Task]) -> Vec<Partition> {
-    tasks.iter().map(|task| Partition::new(task.key.as_str(), task.data.clone())).collect()
+    tasks.iter().map(|task| Partition::new(task.key.as_str(), TaskContent(task.data.clone()))).collect()
+}
+
+/// Content of a task: bytes, or a part of a range whose integers are its units.
+#[derive(Debug)]
+struct TaskContent(Bytes);
+
+impl Content for TaskContent {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn units(&self) -> Units {
+        match integers(&self.0) {
+            Some(count) => Units { count, grain: Grain::Integer },
+            None => Units { count: self.size(), grain: Grain::Byte },
+        }
+    }
+
+    fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure> {
+        self.0.read(offset, len)
+    }
+
+    fn whole(&self) -> Result<Bytes, Failure> {
+        Ok(self.0.clone())
+    }
 }
 
 /// Adds up samples, as pi's merge does.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use frond_app::PieceSize;
-use frond_app::size::parse_duration;
+use frond_app::size::{parse_duration, parse_size};
 use frond_root::Floor;
 
 use crate::show::progress::Mode;
@@ -133,6 +133,15 @@ pub struct QueryArgs {
     /// Number of leaves that run at once [default: the number of cores, at least 2].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(frond_run::MAX_SLOTS)), value_name = "N")]
     pub slots: Option<u16>,
+
+    /// Number of leaves for each slot that may wait for something outside, such as an answer of an
+    /// API, while the slot runs another one; 0 lets them wait in their slots [default: 256].
+    #[arg(long, value_name = "N")]
+    pub waiting: Option<u32>,
+
+    /// Memory by which waiting leaves may let this process grow, such as 512MiB [default: 1GiB].
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub waiting_memory: Option<u64>,
 
     /// Size of the pieces of files, such as 1MiB, or `auto` [default: the app's].
     #[arg(long, value_name = "SIZE")]

@@ -95,7 +95,7 @@ fn unreadable(path: &Path) -> String {
 
 fn sandbox(of: &AppLimits) -> anyhow::Result<Sandbox> {
     let limits = vec![of.leaf, of.merge, of.split];
-    let settings = Settings { slots: 1, limits, cache: cache_dir(), compiler: frond_run::compiler() };
+    let settings = Settings { slots: 1, waiting: 0, limits, cache: cache_dir(), compiler: frond_run::compiler() };
     cache::sandbox(settings).context(MachineFault::new("the sandbox could not be started"))
 }
 

@@ -12,7 +12,7 @@ use frond_app::App;
 use frond_root::{Answer, CancellationToken, Events, Listener, PartitionKey, Request};
 use frond_run::envelope::warning;
 use frond_run::laws::Laws;
-use frond_run::{Question, Wired, ask, envelope, usual_slots, wire};
+use frond_run::{Machine, Question, RunError, WaitLimits, Wired, ask, envelope, usual_slots, wire};
 use tokio::runtime::Runtime;
 
 use self::capture::PlanCell;
@@ -38,9 +38,9 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     if args.build {
         app.build()?;
     }
-    let slots = args.slots.map_or_else(usual_slots, usize::from);
+    let machine = machine(args)?;
     let runtime = runtime()?;
-    let (wired, warnings) = loading::loaded(args.progress, |tell| wire(&app, slots, runtime.handle(), tell))?;
+    let (wired, warnings) = loading::loaded(args.progress, |tell| wire(&app, &machine, runtime.handle(), tell))?;
     out::warn(warnings);
     let request = promises(args, &wired, &query);
     let views = Views::open(args)?;
@@ -63,6 +63,16 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
         .enable_all()
         .build()
         .context(MachineFault::new("the runtime could not be started"))
+}
+
+/// Returns a machine with room for the leaves that the arguments ask for.
+fn machine(args: &QueryArgs) -> Result<Machine, RunError> {
+    let usual = WaitLimits::default();
+    let waiting = WaitLimits {
+        leaves: args.waiting.map_or(usual.leaves, |leaves| leaves as usize),
+        memory: args.waiting_memory.unwrap_or(usual.memory),
+    };
+    Ok(Machine::new(args.slots.map_or_else(usual_slots, usize::from))?.with_waiting(waiting))
 }
 
 fn promises(args: &QueryArgs, wired: &Wired, query: &Bytes) -> Request {

@@ -44,8 +44,9 @@ pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
     };
     let bytes = read(&args.file).map_err(named)?;
     let cache = cache_dir().map(|dir| dir.join("tests"));
-    let sandbox = cache::sandbox(Settings { slots: 1, limits: vec![limits], cache, compiler: frond_run::compiler() })
-        .context(MachineFault::new("the sandbox could not be started"))?;
+    let sandbox =
+        cache::sandbox(Settings { slots: 1, waiting: 0, limits: vec![limits], cache, compiler: frond_run::compiler() })
+            .context(MachineFault::new("the sandbox could not be started"))?;
     let program = Program::load(&sandbox, &bytes, limits.is_metered()).map_err(named)?;
     if program.origin() == Origin::Compiled {
         sandbox.prune_cache(MAX_CACHED);

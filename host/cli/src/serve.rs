@@ -95,6 +95,7 @@ async fn report_apps(apps: Arc<Registry>, dir: PathBuf, log: Arc<Log>) {
 struct Overrides {
     listen: Option<std::net::SocketAddr>,
     slots: Option<usize>,
+    waiting: Option<usize>,
     insecure: bool,
     role: Option<JobRole>,
 }
@@ -106,13 +107,15 @@ impl Overrides {
             ServeRole::Processor => JobRole::Processor,
             ServeRole::All => JobRole::All,
         });
-        Self { listen: args.listen, slots: args.slots.map(usize::from), insecure: args.insecure, role }
+        let waiting = args.waiting.map(|waiting| waiting as usize);
+        Self { listen: args.listen, slots: args.slots.map(usize::from), waiting, insecure: args.insecure, role }
     }
 
     fn read(&self, path: Option<&Path>) -> anyhow::Result<Config> {
         let mut config = path.map_or_else(|| Ok(Config::default()), Config::read)?;
         config.listen = self.listen.unwrap_or(config.listen);
         config.slots = self.slots.unwrap_or(config.slots);
+        config.waiting = self.waiting.unwrap_or(config.waiting);
         config.insecure |= self.insecure;
         config.jobs.role = self.role.unwrap_or(config.jobs.role);
         Ok(config)

@@ -19,9 +19,9 @@ use kit::{Ended, frond, root};
 /// Limit on the non-empty lines of a README.
 const README_LINES: usize = 12;
 
-/// Examples without cases: `faulty` is a fixture of the tests of outcomes, and `prices` needs its
-/// server, which tests/prices.rs starts.
-const WITHOUT_CASES: [&str; 2] = ["faulty", "prices"];
+/// Examples without cases: `faulty` is a fixture of the tests of outcomes, and `prices` and
+/// `prices-many` need their server, which tests/prices.rs starts.
+const WITHOUT_CASES: [&str; 3] = ["faulty", "prices", "prices-many"];
 
 #[test]
 fn every_case_passes_and_every_law_holds() {

@@ -41,7 +41,7 @@ fn leaf(data: &str) -> Vec<u8> {
                 (canon lift (core func $m "process") (memory $m "memory") (realloc (func $m "realloc"))))
             (instance $out (export "partition" (type $partition)) (export "failure" (type $failure))
                 (export "process" (func $process)))
-            (export "frond:plugin/process-partition@0.1.0" (instance $out)))"#,
+            (export "frond:plugin/process-partition@0.1.1" (instance $out)))"#,
         outer = types.replace("{}", "0"),
         inner = types.replace("{}", "1"),
     );
@@ -71,11 +71,11 @@ fn a_component_that_fits() {
     assert_snapshot!(shown(&with(fitting()), "inspect leaf.wasm --no-compile"), @r#"
     exit 0
     leaf.wasm: fits as leaf
-      exports   frond:plugin/process-partition@0.1.0
+      exports   frond:plugin/process-partition@0.1.1
       imports   nothing
-      packages  frond:plugin@0.1.0
+      packages  frond:plugin@0.1.1
       size      664 B (664 bytes)
-      sha256    8da742a9bda2ab86e1cea1660540b8063263f1371088abb67aaed7714d3bd521
+      sha256    781a9c4f34f7fc945e9a94d8394e23527ab070315130d51756afbf8dbf1e0ca9
       compiled  no: --no-compile
       code      1 core module, 1 inner component
       memory    256.0 KiB at the start in 1 memory, at most 1.0 MiB
@@ -130,15 +130,15 @@ fn a_component_with_another_type() {
     assert_snapshot!(shown(&with(leaf("string")), "inspect leaf.wasm"), @r#"
     exit 1
     leaf.wasm: does not fit
-      not leaf  exports frond:plugin/process-partition@0.1.0, and process-partition.process: parameter 2 `partition`: field
+      not leaf  exports frond:plugin/process-partition@0.1.1, and process-partition.process: parameter 2 `partition`: field
                 `data` is `string`, the contract says `list<u8>`
-                the component: frond:plugin@0.1.0 · this host: frond:plugin@0.1.0
-                (it was built against another text of the contract: use wit/world.wit of frond:plugin@0.1.0)
-      exports   frond:plugin/process-partition@0.1.0
+                the component: frond:plugin@0.1.1 · this host: frond:plugin@0.1.1
+                (it was built against another text of the contract: use wit/world.wit of frond:plugin@0.1.1)
+      exports   frond:plugin/process-partition@0.1.1
       imports   nothing
-      packages  frond:plugin@0.1.0
+      packages  frond:plugin@0.1.1
       size      660 B (660 bytes)
-      sha256    69dc655db6f29d9e167ae7aaf92aabd57039fe8b7446ef20e425ce1dce9ff7f3
+      sha256    4b8b0dcea69ac0cde8429b422ddc3eca1a0fd2b075e6c4b5200c8a81cf227d0e
       compiled  no: it fits no role
       code      1 core module, 1 inner component
       memory    256.0 KiB at the start in 1 memory, at most 1.0 MiB
@@ -183,7 +183,7 @@ fn an_app_is_each_of_its_components_in_the_role_it_is_given() {
     let ended = folder.frond("inspect app --no-compile").run().expect(1);
     let text = ended.out();
     assert!(text.starts_with("app/leaf.wasm: does not fit as leaf, merge, as frond.toml names it\n"), "{text}");
-    assert!(text.contains("not merge does not export frond:plugin/merge-partials@0.1.0"), "{text}");
+    assert!(text.contains("not merge does not export frond:plugin/merge-partials@0.1.1"), "{text}");
     // A partial app is enough.
     folder.write("app/frond.toml", "[leaf]\ncomponent = \"leaf.wasm\"\n");
     folder.frond("inspect app --no-compile").run().expect(0);

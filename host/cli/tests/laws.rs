@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use frond_app::{App, Cut, Inputs, PieceSize};
-use frond_root::call::Limits;
+use frond_root::call::{InstanceMode, Limits};
 use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
     Answer, CancellationToken, Events, LeafRunner, Merger, Partition, Plan, Request, Services, Usage, flow,
@@ -53,8 +53,13 @@ struct Guest {
 
 static RIG: LazyLock<Rig> = LazyLock::new(|| {
     let runtime = Runtime::new().unwrap();
-    let settings =
-        Settings { slots: 16, limits: vec![limits()], cache: Some(kit::cache()), compiler: frond_run::compiler() };
+    let settings = Settings {
+        slots: 16,
+        waiting: 0,
+        limits: vec![limits()],
+        cache: Some(kit::cache()),
+        compiler: frond_run::compiler(),
+    };
     let sandbox = Sandbox::new(settings).unwrap();
     let guest = |leaf: &str, merge: &str| {
         let load = |name: &str, role| {
@@ -66,7 +71,13 @@ static RIG: LazyLock<Rig> = LazyLock::new(|| {
             let slots = Slots::start(slots, sandbox.clock(), runtime.handle()).unwrap();
             Arc::new(LeafHost::new(
                 slots,
-                Leaf { plugin: leaf.clone(), limits: limits(), deterministic: false, grants: Arc::default() },
+                Leaf {
+                    plugin: leaf.clone(),
+                    limits: limits(),
+                    deterministic: false,
+                    grants: Arc::default(),
+                    instance: InstanceMode::Fresh,
+                },
             ))
         };
         let guests = Guests::new(sandbox.clock(), load(merge, Role::Merge), limits());
@@ -210,7 +221,8 @@ fn ranges(cuts: &[i64]) -> Vec<Partition> {
         let start = pair[0];
         let end = pair[1];
         let content = Bytes::from(format!(r#"{{"start":{start},"end":{end}}}"#));
-        Partition::new(format!("{start}..{end}"), content).weighing(end.abs_diff(start))
+        let partition = Partition::new(format!("{start}..{end}"), Bytes::new()).weighing(end.abs_diff(start));
+        Partition { content: frond_app::source::of_bytes(content), ..partition }
     };
     at.windows(2).map(span).collect()
 }

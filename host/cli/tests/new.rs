@@ -179,6 +179,8 @@ fn the_doctor_names_what_is_missing_and_how_to_get_it() {
     assert_eq!(json["languages"][0]["checks"][0]["name"], "python3");
     let ended = place.frond("doctor --lang python").env("FROND_TOOLS", "/dev/null/tools").run().expect(1);
     assert!(ended.out().contains("`/dev/null/tools`: not a directory: does not work"), "{}", ended.out());
-    assert!(json["machine"]["cores"].as_u64().unwrap() > 0);
+    let cores = json["machine"]["cores"].as_u64().unwrap();
+    assert!(cores > 0);
+    assert_eq!(json["machine"]["waiting"], cores * 256);
     assert_eq!(json["machine"]["cache"]["components"], 0);
 }

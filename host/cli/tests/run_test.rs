@@ -194,7 +194,7 @@ fn what_is_no_program() {
     let folder = Folder::with_app("pi", "");
     let error = |args: &str| folder.frond(args).run().expect(64).err();
     assert_snapshot!(error("run-test app/pi.wasm"), @"
-    error: `app/pi.wasm`: does not export wasi:cli/run@0.2.x, it exports frond:plugin/merge-partials@0.1.0, frond:plugin/process-partition@0.1.0
+    error: `app/pi.wasm`: does not export wasi:cli/run@0.2.x, it exports frond:plugin/merge-partials@0.1.1, frond:plugin/process-partition@0.1.1
     (it is not a program: a test binary is one, and so is a crate with a `main`)
     ");
     assert_snapshot!(error("run-test gone.wasm"), @"error: `gone.wasm`: cannot be read: No such file or directory (os error 2)");

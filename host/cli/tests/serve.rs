@@ -455,11 +455,13 @@ fn a_tokens_name_may_be_any_text() {
 
 #[test]
 fn the_settings_in_force_are_printed() {
-    let ended = frond(["serve", "examples", "--slots", "2", "--print-config"]).run().expect(0);
+    let ended = frond(["serve", "examples", "--slots", "2", "--waiting", "7", "--print-config"]).run().expect(0);
     assert_snapshot!(ended.out(), @r#"
     listen = "127.0.0.1:7300"
     insecure = false
     slots = 2
+    waiting = 7
+    waiting-memory = "1GiB"
     leaves-step-back = true
     watch = true
     cors = []
@@ -650,7 +652,7 @@ fn an_unknown_key() {
       |
     2 | lisen = "127.0.0.1:0"
       | ^^^^^
-    unknown field `lisen`, expected one of `listen`, `insecure`, `slots`, `leaves-step-back`, `state`, `watch`, `limits`, `jobs`, `token`, `tls`, `roots`, `cors`, `traces`, `log`
+    unknown field `lisen`, expected one of `listen`, `insecure`, `slots`, `waiting`, `waiting-memory`, `leaves-step-back`, `state`, `watch`, `limits`, `jobs`, `token`, `tls`, `roots`, `cors`, `traces`, `log`
     "#);
 }
 

@@ -28,6 +28,9 @@ pub struct AppView {
     pub content_type: Option<String>,
     /// Source of the partitions: `list`, `files`, `stdin`, `range`, `query` or `split`.
     pub source: Option<&'static str>,
+    /// Lifetime of the leaf's instances: `fresh` for one call, or `query` for the calls of one
+    /// query on one slot.
+    pub instance: Option<&'static str>,
     /// The order in which partials are merged: `any` or `partition`.
     pub order: Option<&'static str>,
     /// Default deadline of a query, in milliseconds.
@@ -138,6 +141,7 @@ impl AppView {
             health: Health::Loading,
             content_type: None,
             source: None,
+            instance: None,
             order: None,
             deadline_ms: None,
             max_deadline_ms: None,
@@ -181,6 +185,7 @@ impl AppView {
         Self {
             content_type: Some(app.content_type.clone()),
             source: Some(app.source.kind()),
+            instance: Some(app.instance.word()),
             order: Some(match app.order {
                 MergeOrder::Any => "any",
                 MergeOrder::Partition => "partition",

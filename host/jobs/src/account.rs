@@ -32,6 +32,8 @@ impl Account {
         all.hedges += one.hedges;
         all.hedge_wins += one.hedge_wins;
         all.discarded += one.discarded;
+        all.warm += one.warm;
+        all.cuts += one.cuts;
         for (kind, count) in &life.failures {
             *self.failures.entry(*kind).or_default() += count;
         }
@@ -44,6 +46,7 @@ impl Account {
         all.total += one.total;
         all.leaf_used += one.leaf_used;
         all.leaf_wasted += one.leaf_wasted;
+        all.leaf_waited += one.leaf_waited;
     }
 
     /// Extends the coverage of the last life to all lives; `self` is the account of the earlier

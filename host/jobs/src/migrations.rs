@@ -10,24 +10,26 @@ pub(crate) const TABLE: &str = "refinery_schema_history";
 
 /// Tables of the PostgreSQL store; the database role needs rights on them.
 #[cfg(feature = "postgres")]
-pub(crate) const TABLES: [&str; 6] = ["jobs", "partitions", "events", "artifacts", "blobs", "artifact_blobs"];
+pub(crate) const TABLES: [&str; 7] = ["jobs", "partitions", "parts", "events", "artifacts", "blobs", "artifact_blobs"];
 
-pub(crate) const SQLITE: [(&str, &str); 5] = [
+pub(crate) const SQLITE: [(&str, &str); 6] = [
     ("V1__jobs", include_str!("../migrations/sqlite/V1__jobs.sql")),
     ("V2__attempts", include_str!("../migrations/sqlite/V2__attempts.sql")),
     ("V3__lives", include_str!("../migrations/sqlite/V3__lives.sql")),
     ("V6__callers", include_str!("../migrations/sqlite/V6__callers.sql")),
     ("V7__tombstones", include_str!("../migrations/sqlite/V7__tombstones.sql")),
+    ("V8__parts", include_str!("../migrations/sqlite/V8__parts.sql")),
 ];
 
 #[cfg(feature = "postgres")]
-pub(crate) const POSTGRES: [(&str, &str); 6] = [
+pub(crate) const POSTGRES: [(&str, &str); 7] = [
     ("V1__jobs", include_str!("../migrations/postgres/V1__jobs.sql")),
     ("V2__attempts", include_str!("../migrations/postgres/V2__attempts.sql")),
     ("V3__lives", include_str!("../migrations/postgres/V3__lives.sql")),
     ("V5__artifacts", include_str!("../migrations/postgres/V5__artifacts.sql")),
     ("V6__callers", include_str!("../migrations/postgres/V6__callers.sql")),
     ("V7__tombstones", include_str!("../migrations/postgres/V7__tombstones.sql")),
+    ("V8__parts", include_str!("../migrations/postgres/V8__parts.sql")),
 ];
 
 /// Returns the runner of the migrations. It takes no lock; the caller must.

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use frond_root::answer::share;
 use frond_root::folding::{Folds, MergeCalls};
-use frond_root::merge::Partials;
+use frond_root::ledger::Position;
 use frond_root::merge::fold::Urgency;
+use frond_root::merge::{Partials, Span};
 use frond_root::runner::Covered;
 use frond_root::{Events, Failure, Request};
 use tokio::time::{Duration, Instant};
 
-use crate::store::{Job, JobStore, StoreError};
+use crate::store::{Job, JobStore, Partial, StoreError};
 use crate::work::AppVersion;
 
 /// Bytes of partials per read.
@@ -66,16 +67,19 @@ pub async fn so_far(
     let mut folding = Folding {
         folds: Folds::new(calls, 1),
         tree: Partials::new(request.order, request.partials_memory),
-        next: 0,
+        next: (0, 0),
         partials: 0,
     };
+    // Read before the partials, of which it must have all.
+    let before = store.get(job.id).await?;
+    let was_done = before.planned && before.counts.done == before.counts.partitions;
     let mut after = None;
     loop {
         let page = store.partials(job.id, after, BATCH).await?;
         let Some(last) = page.last() else { break };
-        after = Some(last.index);
+        after = Some((last.index, last.range.map_or(0, |range| range.begin)));
         for one in page {
-            folding.add(one.index, one.bytes);
+            folding.add(one);
             // One partial at a time: given many at once, the tree would merge the first ones
             // repeatedly.
             folding.fold().await.map_err(unmerged)?;
@@ -85,12 +89,9 @@ pub async fn so_far(
     // them.
     let job = store.get(job.id).await?;
     let counts = job.counts;
-    folding.skip_to(u32::try_from(counts.partitions).unwrap_or(u32::MAX));
-    let covered = Covered {
-        planned: counts.weight,
-        covered: counts.settled_weight.min(counts.weight),
-        complete: job.planned && folding.partials == counts.partitions && counts.degraded == 0,
-    };
+    folding.skip_to((u32::try_from(counts.partitions).unwrap_or(u32::MAX), 0));
+    let covered =
+        Covered { planned: counts.weight, covered: counts.settled_weight.min(counts.weight), complete: was_done };
     let partials = folding.partials;
     let body = folding.folds.finish(folding.tree, covered).await.map_err(unmerged)?;
     let fraction = if counts.weight == 0 { 0.0 } else { share(covered.covered, counts.weight) };
@@ -105,23 +106,31 @@ fn unmerged(failure: Failure) -> PartialError {
 struct Folding {
     folds: Folds,
     tree: Partials,
-    /// Next index that may be added.
-    next: u32,
+    /// Next position that may be added.
+    next: Position,
     partials: u64,
 }
 
 impl Folding {
-    fn add(&mut self, index: u32, partial: Bytes) {
-        self.skip_to(index);
-        self.tree.add(index, partial);
-        self.next = index.saturating_add(1);
+    fn add(&mut self, partial: Partial) {
+        let index = partial.index;
+        let span = partial.range.map_or(index.into(), |range| Span::part(index, &range.covered(), range.of));
+        // A part that skips everything has no partial.
+        if partial.range.is_some_and(|range| range.covered().is_empty()) {
+            return;
+        }
+        self.skip_to(span.from());
+        self.tree.add(span, partial.bytes);
+        self.next = span.to();
         self.partials += 1;
     }
 
-    /// Declares that no partials come before `index`.
-    fn skip_to(&mut self, index: u32) {
-        (self.next..index).for_each(|missing| self.tree.skip(missing));
-        self.next = self.next.max(index);
+    /// Declares that no partials come before a position.
+    fn skip_to(&mut self, position: Position) {
+        if self.next < position {
+            self.tree.skip(Span::between(self.next, position));
+            self.next = position;
+        }
     }
 
     /// Runs the merges that are worth their call; when the tree is full, smaller ones, too.

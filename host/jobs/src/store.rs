@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use frond_root::ledger::Position;
 
 use crate::job::JobId;
 
@@ -121,17 +122,22 @@ pub trait JobStore: Send + Sync {
     /// Returns partitions by index, with their states.
     async fn partitions(&self, id: JobId, page: &PartitionPage) -> StoreResult<Vec<PartitionRow>>;
 
-    /// Stores results. The first result of a partition counts; later ones are discarded and counted
-    /// in the report. Failures are results, too: only [`JobStore::redrive`] makes room for another.
+    /// Stores results, in their order. The first result of a partition counts; later ones are
+    /// discarded and counted in the report. Failures are results, too: only [`JobStore::redrive`]
+    /// makes room for another.
+    ///
+    /// The partials of the parts of a partition do not overlap. A part replaces an earlier one of
+    /// the same epoch and attempt that begins at the same unit. One that overlaps with another, or
+    /// is stored already, is discarded, and so is the partial of a whole partition with parts.
     ///
     /// # Errors
     /// [`StoreError::NoPartition`] if a result names a partition that is not in the plan; then none
     /// is stored.
     async fn accept(&self, id: JobId, epoch: u64, results: Vec<PartitionResult>) -> StoreResult<AcceptReport>;
 
-    /// Returns accepted partials of partitions after the index `after`, in the order of the
-    /// partitions: as many as fit into `max_bytes`, but at least one; empty at the end.
-    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> StoreResult<Vec<Partial>>;
+    /// Returns accepted partials behind the position `after`, in the order of their positions: as
+    /// many as fit into `max_bytes`, but at least one; empty at the end.
+    async fn partials(&self, id: JobId, after: Option<Position>, max_bytes: u64) -> StoreResult<Vec<Partial>>;
 
     /// Moves the job to `merging`: no more partials are awaited.
     async fn merge(&self, id: JobId, epoch: u64) -> StoreResult<()>;

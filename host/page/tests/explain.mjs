@@ -43,6 +43,20 @@ test("the page and the terminal say the same", async (page) => {
   check(terminal.includes(`partial ${verdict}`), verdict);
 });
 
+test("a leaf's waits are thin lines, and no slot time", async (page) => {
+  await open(page, "faulty.html");
+  const row = await page.$eval(".wf-row:has([title='sleep-ms:30'])", (row) => ({
+    waits: [...row.querySelectorAll(".bar-waiting")].map((bar) => bar.offsetHeight),
+    runs: row.querySelectorAll(".bar-used").length,
+    note: row.innerText,
+  }));
+  check(row.waits.length > 0 && row.waits.every((height) => height === 2), JSON.stringify(row));
+  check(row.runs >= row.waits.length && row.note.includes(" waited"), JSON.stringify(row));
+  check((await texts(page, ".wf-legend"))[0].includes("waiting without a slot"), "the legend tells of it");
+  const slots = (await texts(page, "section[aria-label=Slots]"))[0];
+  check(/\d+ of \d+ attempts waited without a slot, /.test(slots), slots);
+});
+
 test("what guests and keys say is only ever text", async (page) => {
   await open(page, "faulty.html");
   const label = (await texts(page, ".wf-rows .wf-label")).find((text) => text.includes("<img"));

@@ -124,7 +124,8 @@ pub enum Status {
     Skipped,
     /// Its partial is in the answer.
     Succeeded,
-    /// It was cut off; its last emission is in the answer.
+    /// It was cut off, or a part of it was given up; its last emission, or its other parts, are in
+    /// the answer.
     Degraded,
     /// Its last attempt failed.
     Failed,
@@ -207,6 +208,10 @@ pub struct Missing {
     pub status: Status,
     /// Share of its weight that is in the answer, 0 to 1; above 0 only when degraded.
     pub share: f64,
+    /// Units that are missing, each range without its end, if the partition is taken in parts and
+    /// some of them are in the answer: bytes, or the integers of a range.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranges: Vec<(u64, u64)>,
     /// Number of attempts that were started.
     pub attempts: u32,
     /// Slug of the last failure, if it ran.
@@ -243,8 +248,46 @@ pub struct Attempts {
     pub hedges: u64,
     /// Hedges that succeeded first.
     pub hedge_wins: u64,
-    /// Successful results that arrived after the partition was settled or the gather had ended.
+    /// Successful results that are not in the answer: they arrived after the partition was settled
+    /// or the gather had ended, or overlap with a part that is in the answer.
     pub discarded: u64,
+    /// Attempts that ended in a warm instance: one that had served earlier partitions of the query.
+    #[serde(default)]
+    pub warm: u64,
+    /// Cuts: attempts that took the second half of a running attempt's rest.
+    #[serde(default)]
+    pub cuts: u64,
+}
+
+/// Units of the partitions that were taken in parts: bytes, or integers of a range. `planned` is
+/// the sum of `taken`, `skipped`, `lost` and what is still open. What attempts were handed out is
+/// taken, redone, discarded or lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UnitTally {
+    /// All units of these partitions.
+    pub planned: u64,
+    /// Units whose partials are in the answer.
+    pub taken: u64,
+    /// Units that the answer does not need.
+    pub skipped: u64,
+    /// Units that are missing.
+    pub lost: u64,
+    /// Units that were handed out once more, because an attempt failed or was cut off before it
+    /// kept them. Those of partitions that were not taken in parts count, too.
+    pub redone: u64,
+    /// Units in kept partials of attempts that failed or were cut off later: they were spared.
+    pub saved: u64,
+    /// Units in discarded partials, and others that were handed out twice at a time.
+    pub discarded: u64,
+}
+
+impl UnitTally {
+    /// True if no partition was taken in parts.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Times of a query by step, in milliseconds.
@@ -266,6 +309,9 @@ pub struct Timings {
     pub leaf_used: f64,
     /// Slot time of all other attempts.
     pub leaf_wasted: f64,
+    /// Time that attempts waited for something outside, without a slot.
+    #[serde(default)]
+    pub leaf_waited: f64,
 }
 
 /// Account of one query: the planned partitions, their outcomes, and where the time went.
@@ -285,7 +331,7 @@ pub struct Coverage {
     pub partitions: Tally,
     /// Weight by outcome. The whole weight of a degraded partition counts as `degraded`.
     pub weight: Tally,
-    /// Weight in the answer, including the emitted share of degraded partitions.
+    /// Weight in the answer, including the emitted share, or the parts, of degraded partitions.
     pub covered: u64,
     /// The missing partitions, at most [`MAX_MISSING`]. Ordered by cause: own failures, late ones,
     /// not started ones, and last the ones stopped because the query ended; each by index.
@@ -296,6 +342,9 @@ pub struct Coverage {
     pub failures: std::collections::BTreeMap<FailureKind, u64>,
     /// Attempts by purpose and result.
     pub attempts: Attempts,
+    /// Units of the partitions that were taken in parts.
+    #[serde(default, skip_serializing_if = "UnitTally::is_empty")]
+    pub units: UnitTally,
     /// Where the time went, in milliseconds.
     pub timings: Timings,
     /// The slowest stragglers, slowest first.

@@ -1,5 +1,6 @@
 //! One try at one partition: claimed by a runner, ended exactly once.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use tokio::time::Instant;
 use crate::failure::FailureKind;
 use crate::limit::Limit;
 use crate::plan::Partition;
-use crate::work::{AttemptId, Emission, Outcome, Ticket, Work};
+use crate::share::Share;
+use crate::work::{AttemptId, Done, Emission, Outcome, Ticket, Work};
 
 /// RAII guard of a started attempt. The runner that holds it runs the leaf and ends it. Dropping it
 /// without an end reports the attempt as `lost`.
@@ -81,6 +83,50 @@ impl Attempt {
     #[must_use]
     pub fn work(&self) -> &Arc<dyn Work> {
         &self.work
+    }
+
+    /// Cuts a running share, and starts an attempt at what is cut off. See [`Work::cut`].
+    pub fn cut(work: &Arc<dyn Work>, slot: u32, now: Instant) -> Option<Self> {
+        Some(Self::start(work.clone(), work.cut(slot, now)?, now))
+    }
+
+    fn share(&self) -> Option<&Share> {
+        self.ticket.as_ref()?.share.as_deref()
+    }
+
+    /// True once the leaf has asked for a piece.
+    #[must_use]
+    pub fn takes_pieces(&self) -> bool {
+        self.share().is_some_and(Share::is_begun)
+    }
+
+    /// Begins anew, for a call that is made again: all of its units are handed out again, and what
+    /// the leaf has emitted is forgotten.
+    pub fn restart(&self) {
+        if let Some(share) = self.share() {
+            share.restart();
+        }
+        self.work.retract(self.id);
+    }
+
+    /// Hands out the next piece of the partition: see [`Work::next_piece`].
+    pub fn next_piece(&self, now: Instant) -> Option<Range<u64>> {
+        self.work.next_piece(self.ticket.as_ref()?, now)
+    }
+
+    /// Stores a partial of exactly the pieces that were handed out so far.
+    pub fn keep(&self, partial: Bytes) {
+        if let Some(share) = self.share() {
+            let (Range { start: begin, end }, of) = share.keep();
+            self.emit(Emission { partial, done: Done::Units { begin, end, of } });
+        }
+    }
+
+    /// Gives up the pieces that are not handed out: the answer does not need them.
+    pub fn skip_rest(&self, now: Instant) {
+        if let Some(share) = self.share() {
+            share.skip_rest(now);
+        }
     }
 
     /// Stores the emission, replacing an earlier one. It counts if the leaf is cut off later.

@@ -43,6 +43,17 @@ pub enum Unit {
     Count,
 }
 
+/// Lifetime of a leaf's instances. An instance never serves another query, app, version or caller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstanceMode {
+    /// Each call has a fresh instance.
+    #[default]
+    Fresh,
+    /// The calls of one query on one slot share an instance.
+    Query,
+}
+
 /// Resource limits of one guest call. The keys are those of `frond.toml`. A record has all of them;
 /// a later one needs a serde default, so that older records stay readable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -137,6 +148,17 @@ pub enum Ports {
     One(u16),
     /// Every port.
     Any,
+}
+
+impl InstanceMode {
+    /// Spelling used in `frond.toml` and everywhere else outside the code.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Query => "query",
+        }
+    }
 }
 
 impl Bound {

@@ -12,6 +12,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::ids::{PartitionKey, QueryId};
 use crate::request::Floor;
 use crate::runner::Covered;
+use crate::share::Part;
 
 /// Version of the recorded format. A reader refuses a newer one.
 pub const FORMAT_VERSION: u32 = 1;
@@ -48,6 +49,41 @@ pub enum GatherEnd {
     MergeFailed,
     /// The query was cancelled.
     Cancelled,
+}
+
+/// Part of a partition that an ended attempt had, in units of the partition.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct EndedPart {
+    /// First unit.
+    pub begin: u64,
+    /// Unit after the last that its partial covers, or that it skipped.
+    pub done: u64,
+    /// Unit after the last that was left to it, after all cuts.
+    pub end: u64,
+    /// All units of the partition.
+    pub of: u64,
+    /// Units that were handed out to the attempt and that its partial does not have, because it
+    /// failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+}
+
+impl EndedPart {
+    /// The part of an attempt that has succeeded or failed.
+    #[must_use]
+    pub fn new(part: &Part, is_success: bool) -> Self {
+        let done = if is_success { part.accounted() } else { part.kept };
+        let dropped = if is_success { 0 } else { part.taken - part.kept };
+        Self { begin: part.stretch.begin, done, end: part.stretch.end, of: part.units, dropped }
+    }
+
+    /// True if the attempt had the whole partition, and did all of it in a success, or was handed
+    /// out nothing in a failure.
+    #[must_use]
+    pub fn is_plain(&self, is_success: bool) -> bool {
+        let plain = if is_success { self.end } else { self.begin };
+        self.begin == 0 && self.end == self.of && self.done == plain && self.dropped == 0
+    }
 }
 
 /// Events of a query. Times are in microseconds, sizes in bytes.
@@ -95,6 +131,13 @@ pub enum EventKind {
         /// The partition's weight; 0 in recordings that lack it.
         #[serde(default)]
         weight: u64,
+        /// Units of the partition that the attempt has: the first, and the one after the last.
+        /// `None` for all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        units: Option<(u64, u64)>,
+        /// Number of the attempt whose share was cut for this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cut_from: Option<u32>,
     },
     /// A leaf ended.
     AttemptEnded {
@@ -111,6 +154,19 @@ pub enum EventKind {
         /// Last log lines of a successful leaf, within [`MAX_LOGS`] for all of the query's leaves.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         log: Vec<String>,
+        /// Number of earlier calls that the same instance served; 0 for a fresh instance.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        earlier: u32,
+        /// Time for which the leaf waited without a slot, in microseconds.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        waited: u64,
+        /// Its longest waits, each from its start to its end, in microseconds since the query's
+        /// start; at most [`MAX_WAITS`](crate::waits::MAX_WAITS).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        waits: Vec<(u64, u64)>,
+        /// Part of the partition that the attempt had; `None` if it had and took all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<EndedPart>,
     },
     /// A retry of a failed attempt is scheduled.
     RetryScheduled {
@@ -179,6 +235,10 @@ pub enum EventKind {
         /// Account of the query.
         coverage: Box<Coverage>,
     },
+}
+
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// Observer of events. It is called in order, from the query's task, and must not block for long.

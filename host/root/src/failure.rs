@@ -153,8 +153,12 @@ pub struct Failure {
     /// API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
-    /// Bytes of message, backtrace and log that are left out because the failures together exceed
-    /// their [`TextBudget`].
+    /// Indexes of the partitions that ran before in the same instance, oldest first: the last
+    /// [`MAX_BEFORE`]. Empty for a fresh instance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<u32>,
+    /// Bytes of message, backtrace, log and indexes that are left out because the failures together
+    /// exceed their [`TextBudget`].
     #[serde(default, skip_serializing_if = "is_none")]
     pub omitted: u64,
 }
@@ -163,6 +167,8 @@ fn is_none(omitted: &u64) -> bool {
     *omitted == 0
 }
 
+/// The most partitions that a failure names as those that ran before in its instance.
+pub const MAX_BEFORE: usize = 256;
 /// The most bytes of texts of all failures that one account names.
 pub const MAX_ACCOUNT_TEXTS: u64 = 256 << 10;
 /// The most bytes of texts of all failures in the events of one query or one job.
@@ -208,18 +214,18 @@ impl TextBudget {
             format!("{begin}… ({omitted} bytes of its texts are left out: all failures together have too many)")
         };
         let omitted = failure.omitted + omitted;
-        Failure { message, backtrace: Vec::new(), log: Vec::new(), omitted, ..*failure }
+        Failure { message, backtrace: Vec::new(), log: Vec::new(), before: Vec::new(), omitted, ..*failure }
     }
 }
 
 impl Failure {
-    /// Bytes of message, backtrace and log.
+    /// Bytes of message, backtrace, log and indexes.
     fn texts(&self) -> u64 {
         let lines = self.backtrace.iter().chain(&self.log).chain([&self.message]);
-        lines.map(|line| line.len() as u64).sum()
+        lines.map(|line| line.len() as u64).sum::<u64>() + size_of_val(self.before.as_slice()) as u64
     }
 
-    /// A failure with neither backtrace nor log.
+    /// A failure with neither backtrace nor log, in a fresh instance.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -228,6 +234,7 @@ impl Failure {
             log: Vec::new(),
             limit: None,
             retry_after_ms: None,
+            before: Vec::new(),
             omitted: 0,
         }
     }
@@ -236,6 +243,13 @@ impl Failure {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after_ms.map(Duration::from_millis)
+    }
+
+    /// Sets the partitions that ran before in the same instance; the last [`MAX_BEFORE`] are kept.
+    #[must_use]
+    pub fn after(self, before: &[u32]) -> Self {
+        let kept = before.len().saturating_sub(MAX_BEFORE);
+        Self { before: before.get(kept..).unwrap_or_default().to_vec(), ..self }
     }
 
     /// Sets the limit that ended the call, both as data and in the message.

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
@@ -66,6 +67,8 @@ pub struct FoldResult {
     place: TreePosition,
     freed: u64,
     result: MergeResult,
+    /// Time of the call.
+    pub took: Duration,
 }
 
 /// Running folds. Dropping them stops their guests.
@@ -102,7 +105,8 @@ impl Folds {
             });
             let call = self.calls.merger.merge(self.calls.query.clone(), next.inputs, self.calls.until);
             let mut bounded = Box::pin(self.calls.within(call));
-            let folded = move |result| FoldResult { fold, place, freed, result };
+            let began = Instant::now();
+            let folded = move |result| FoldResult { fold, place, freed, result, took: began.elapsed() };
             match at_once(bounded.as_mut()) {
                 Some(result) => self.ended.push_back(folded(result)),
                 None => drop(self.running.spawn(async move { folded(bounded.await) })),

@@ -2,7 +2,9 @@
 //! events with their times and returns actions. It has no clock, no task and no lock.
 
 mod coverage;
+mod details;
 mod ending;
+mod parts;
 mod retrying;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,15 +14,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::answer::{Attempts, MAX_MISSING, Status, below_all};
+use crate::answer::{Attempts, Status, UnitTally, below_all};
 use crate::event::GatherEnd;
 use crate::failure::{Cause, Failure, FailureKind};
 use crate::ids::QueryId;
+use crate::ledger::{Ledger, PartialRange, length};
+use crate::merge::Span;
 use crate::plan::Plan;
 use crate::policy::budget::Budget;
 use crate::policy::retry::{Retry, RetryBudget};
 use crate::request::Floor;
-use crate::work::{Emission, Outcome};
+use crate::share::{Part, Stretch};
+use crate::work::{Done, Emission, Outcome};
 
 /// Action that the flow must perform next.
 #[derive(Debug)]
@@ -29,15 +34,19 @@ pub enum Action {
     Merge {
         /// The partition's index.
         partition: u32,
-        /// Its partial.
+        /// Content that the partial covers.
+        span: Span,
+        /// The partial.
         partial: Bytes,
     },
+    /// No partial of this content will arrive, although the partition is in the answer.
+    Gap(Span),
     /// Retry this partition.
     Retry {
         /// The partition's index.
         partition: u32,
-        /// Number of the coming attempt.
-        attempt: u32,
+        /// The units to run again; `None` for the whole partition.
+        rest: Option<Stretch>,
         /// Earliest start of the retry.
         at: Instant,
     },
@@ -67,6 +76,8 @@ pub enum Action {
 struct PartitionCell {
     settled: Option<Status>,
     share: f64,
+    /// Seconds that its last attempt waited without a slot.
+    waited: f32,
     attempts: u16,
     running: u16,
     kind: Option<FailureKind>,
@@ -79,9 +90,12 @@ struct PartitionCell {
 struct Account {
     attempts: Attempts,
     failures: BTreeMap<FailureKind, u64>,
+    /// Work on units: what was redone, saved and discarded.
+    units: UnitTally,
     used: Duration,
     wasted: Duration,
-    /// Seconds of each partition's successful attempt.
+    waited: Duration,
+    /// Seconds of each partition's successful attempt, from its start to its end.
     took: Vec<(u32, f32)>,
 }
 
@@ -92,6 +106,15 @@ pub struct Demand {
     pub floor: Floor,
     /// Indexes of the required partitions.
     pub required: BTreeSet<u32>,
+}
+
+/// Progress of an ended attempt: its part of the partition, and its last emission.
+#[derive(Debug, Default)]
+pub struct Reached {
+    /// Its part of the partition, if its leaf takes pieces.
+    pub part: Option<Part>,
+    /// Its last emission.
+    pub emission: Option<Emission>,
 }
 
 /// Phase of a gather.
@@ -117,6 +140,12 @@ pub struct Gather {
     /// Sum of the weighted shares of degraded partitions. Not rounded one by one: of a weight of 1,
     /// every share would be truncated to 0.
     shares: f64,
+    /// Weight of the accepted parts of degraded partitions.
+    parts: u64,
+    /// Weight of the accepted parts of open partitions.
+    open_parts: u64,
+    /// Ledgers of the partitions that are taken in parts.
+    ledgers: BTreeMap<u32, Ledger>,
     running: u64,
     required_open: u64,
     required_lost: bool,
@@ -146,6 +175,10 @@ impl Gather {
             open_weight: plan.weight(),
             whole: 0,
             shares: 0.0,
+            parts: 0,
+            open_parts: 0,
+            // What is stored counts when it is recalled: until then, nobody has it.
+            ledgers: plan.stored().begun().into_iter().map(|(index, one)| (index, Ledger::new(one.units()))).collect(),
             running: 0,
             required_open: demand.required.len() as u64,
             required_lost: false,
@@ -164,8 +197,8 @@ impl Gather {
         }
     }
 
-    /// Records that a leaf began.
-    pub fn started(&mut self, partition: u32, at: Instant) {
+    /// Records that a leaf began; `is_cut` if it has the half of another attempt's rest.
+    pub fn started(&mut self, partition: u32, at: Instant, is_cut: bool) {
         let Some(cell) = self.cells.get_mut(partition as usize) else {
             return;
         };
@@ -174,52 +207,79 @@ impl Gather {
         self.running += 1;
         self.retries.attempt(at);
         self.account.attempts.started += 1;
+        self.account.attempts.cuts += u64::from(is_cut);
     }
 
-    /// Records a partial of an earlier run, read from the journal.
-    pub fn recalled(&mut self, partition: u32, partial: Bytes, actions: &mut Vec<Action>) {
+    /// Records a partial of an earlier run, read from the journal: of these units, or of the whole
+    /// partition.
+    pub fn recalled(
+        &mut self,
+        partition: u32,
+        units: Option<&PartialRange>,
+        partial: Bytes,
+        actions: &mut Vec<Action>,
+    ) {
         let open = self.cells.get(partition as usize).is_some_and(|cell| cell.settled.is_none());
-        if open && self.ended_why().is_none() {
-            self.settle(partition, Status::Succeeded, 1.0);
-            actions.push(Action::Merge { partition, partial });
+        if !open || self.ended_why().is_some() {
+            return;
+        }
+        match units {
+            Some(range) => self.part_recalled(partition, range, partial, actions),
+            None => {
+                self.settle(partition, Status::Succeeded, 1.0);
+                actions.push(Action::Merge { partition, span: partition.into(), partial });
+            }
         }
     }
 
-    /// Records that a leaf ended after `ran`. `emission` is its last emission.
+    /// Records that a leaf ended in an instance that had served `earlier` calls, and that it waited
+    /// without a slot for `waited`.
+    pub fn served(&mut self, partition: u32, earlier: u32, waited: Duration) {
+        self.account.attempts.warm += u64::from(earlier > 0);
+        self.account.waited += waited;
+        if let Some(cell) = self.cells.get_mut(partition as usize) {
+            cell.waited = waited.as_secs_f32();
+        }
+    }
+
+    /// Records that a leaf ended.
     pub fn ended(
         &mut self,
         partition: u32,
-        ran: Duration,
-        outcome: Outcome,
-        emission: Option<Emission>,
+        mut outcome: Outcome,
+        reached: Reached,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
+        let ran = outcome.ran;
         let Some(cell) = self.cells.get_mut(partition as usize) else {
             return;
         };
         cell.running = cell.running.saturating_sub(1);
         let settled = cell.settled.is_some();
         let running = cell.running;
+        let waited = cell.waited;
         self.running = self.running.saturating_sub(1);
         if settled || self.ended_why().is_some() {
             self.account.wasted += ran;
             self.account.attempts.discarded += u64::from(outcome.result.is_ok());
             return;
         }
+        if let Err(failure) = &mut outcome.result {
+            self.count(failure);
+        }
+        if let Some(part) = self.in_parts(partition, &outcome, &reached) {
+            return self.part_ended((partition, part), outcome, reached.emission, now, actions);
+        }
         match outcome.result {
             Ok(partial) => {
                 self.account.used += ran;
-                self.account.took.push((partition, ran.as_secs_f32()));
+                self.account.took.push((partition, ran.as_secs_f32() + waited));
                 self.settle(partition, Status::Succeeded, 1.0);
-                actions.push(Action::Merge { partition, partial });
+                actions.push(Action::Merge { partition, span: partition.into(), partial });
             }
-            Err(mut failure) => {
-                if self.is_late() && failure.kind == FailureKind::Cancelled {
-                    failure.kind = FailureKind::OutOfTime;
-                }
-                *self.account.failures.entry(failure.kind).or_default() += 1;
-                if self.failed(partition, failure, emission, running, now, actions) {
+            Err(failure) => {
+                if self.failed(partition, failure, reached, running, now, actions) {
                     self.account.used += ran;
                 } else {
                     self.account.wasted += ran;
@@ -228,46 +288,55 @@ impl Gather {
         }
     }
 
+    /// Counts a failure. One that only reports the end of the query's time is late, not cancelled.
+    fn count(&mut self, failure: &mut Failure) {
+        if self.is_late() && failure.kind == FailureKind::Cancelled {
+            failure.kind = FailureKind::OutOfTime;
+        }
+        *self.account.failures.entry(failure.kind).or_default() += 1;
+        if failure.kind == FailureKind::InvalidQuery {
+            self.invalid_query.get_or_insert_with(|| failure.clone());
+        }
+    }
+
     /// Handles a failed attempt. True when its emission counts.
     fn failed(
         &mut self,
         partition: u32,
         failure: Box<Failure>,
-        emission: Option<Emission>,
+        reached: Reached,
         others: u16,
         now: Instant,
         actions: &mut Vec<Action>,
     ) -> bool {
-        if failure.kind == FailureKind::InvalidQuery {
-            self.invalid_query.get_or_insert_with(|| (*failure).clone());
-        }
         let kind = failure.kind;
         let asks = failure.retry_after();
         self.remember(partition, failure);
         if others > 0 {
             return false;
         }
-        if kind.is_passing() && self.phase == Phase::Gathering && self.retry(partition, asks, now, actions) {
+        if kind.is_passing() && self.phase == Phase::Gathering && self.retry(partition, None, asks, now, actions) {
+            self.account.units.redone += reached.part.map_or(0, |part| length(&part.handed_out()));
             return false;
         }
-        match emission.filter(|_| kind.is_cut_off()) {
-            Some(emission) => {
-                self.degrade(partition, emission, actions);
+        match reached.emission.filter(|_| kind.is_cut_off()) {
+            Some(Emission { partial, done: Done::Share(share) }) => {
+                self.degrade(partition, partial, share, actions);
                 true
             }
-            None => {
+            _ => {
                 self.miss(partition, status_of(kind), actions);
                 false
             }
         }
     }
 
-    fn degrade(&mut self, partition: u32, emission: Emission, actions: &mut Vec<Action>) {
+    fn degrade(&mut self, partition: u32, partial: Bytes, share: f64, actions: &mut Vec<Action>) {
         // A guest may return any number; NaN counts as nothing.
-        let share = if emission.done.is_nan() { 0.0 } else { emission.done.clamp(0.0, 1.0) };
+        let share = if share.is_nan() { 0.0 } else { share.clamp(0.0, 1.0) };
         self.settle(partition, Status::Degraded, share);
         self.explains(partition, Cause::Late);
-        actions.push(Action::Merge { partition, partial: emission.partial });
+        actions.push(Action::Merge { partition, span: partition.into(), partial });
         self.note_missing(partition, Status::Degraded, actions);
     }
 
@@ -301,36 +370,20 @@ impl Gather {
         let weight = self.plan.get(partition).map_or(0, |one| one.weight);
         self.open -= 1;
         self.open_weight = self.open_weight.saturating_sub(weight);
-        match status {
-            Status::Succeeded | Status::Skipped => self.whole += weight,
-            _ => self.shares += weight as f64 * share,
+        let ledger = self.ledgers.get(&partition);
+        self.open_parts -= ledger.map_or(0, |ledger| ledger.weight_of(ledger.covered(), weight));
+        match (status, ledger) {
+            (Status::Succeeded | Status::Skipped, _) => self.whole += weight,
+            (_, None) => self.shares += weight as f64 * share,
+            (_, Some(ledger)) => {
+                let exact = ledger.weight_of(ledger.covered(), weight);
+                self.parts += exact;
+                self.shares += (weight as f64 * share - exact as f64).max(0.0);
+            }
         }
         if self.demand.required.contains(&partition) {
             self.required_open -= 1;
             self.required_lost |= status != Status::Succeeded;
-        }
-    }
-
-    fn remember(&mut self, partition: u32, failure: Box<Failure>) {
-        let Some(cell) = self.cells.get_mut(partition as usize) else {
-            return;
-        };
-        let cause = Cause::from(failure.kind);
-        cell.kind = Some(failure.kind);
-        if let Some(before) = cell.cause.replace(cause) {
-            self.details.remove(&(before, partition));
-        }
-        self.details.insert((cause, partition), failure);
-        if self.details.len() > MAX_MISSING {
-            self.details.pop_last();
-        }
-    }
-
-    /// Files the last failure of a partition under another cause, once the partition is settled.
-    fn explains(&mut self, partition: u32, cause: Cause) {
-        let before = self.cells.get_mut(partition as usize).and_then(|cell| cell.cause.replace(cause));
-        if let Some(failure) = before.and_then(|before| self.details.remove(&(before, partition))) {
-            self.details.insert((cause, partition), failure);
         }
     }
 
@@ -343,7 +396,7 @@ impl Gather {
         if self.whole == planned {
             return 1.0;
         }
-        below_all((self.whole as f64 + self.shares) / planned as f64)
+        below_all(self.sum() / planned as f64)
     }
 
     /// The planned weight.
@@ -352,16 +405,20 @@ impl Gather {
         self.plan.weight()
     }
 
-    /// Weight in the answer, including the shares of degraded partitions.
+    /// Weight in the answer, including parts of partitions, and the shares of degraded ones.
     #[must_use]
     pub fn covered(&self) -> u64 {
-        self.whole + self.shares as u64
+        self.whole + self.parts + self.open_parts + self.shares as u64
+    }
+
+    fn sum(&self) -> f64 {
+        (self.whole + self.parts + self.open_parts) as f64 + self.shares
     }
 
     /// True when anything is in the answer, however little.
     #[must_use]
     pub fn has_something(&self) -> bool {
-        self.whole > 0 || self.shares > 0.0
+        self.sum() > 0.0
     }
 
     /// The failure of a leaf that rejected the query, if one did.
@@ -381,9 +438,11 @@ impl Gather {
     /// satisfies [`Floor::All`], whatever its share.
     fn reaches_floor(&self, more: u64) -> bool {
         let whole = self.whole + more;
+        // The parts of open partitions are a part of the open weight.
+        let parts = self.parts + self.open_parts.saturating_sub(more);
         match self.demand.floor {
             Floor::All => whole >= self.plan.weight(),
-            Floor::AtLeast(least) => whole as f64 + self.shares >= share_of(least, self.plan.weight()),
+            Floor::AtLeast(least) => (whole + parts) as f64 + self.shares >= share_of(least, self.plan.weight()),
             Floor::BestEffort => true,
         }
     }

@@ -8,6 +8,9 @@
 //! 6. [`merge`]: which partials are folded together, and when; [`folding`] makes the calls.
 //! 7. [`answer`]: the result, with the account of what is missing.
 //!
+//! A leaf may take its partition piece by piece: its [`share`] of it has a cursor and an end, and
+//! the [`ledger`] accounts for what is taken in parts.
+//!
 //! [`flow`] runs the steps. [`call`] bounds a guest call, [`failure`] and [`limit`] describe how it
 //! ended. [`event`] describes what happens, [`progress`] counts it, [`notes`] are remarks on
 //! inputs, [`quote`] shortens texts of others, [`digest`] names contents, and [`policy`] holds the
@@ -35,6 +38,7 @@ pub mod folding;
 pub mod gather;
 pub mod ids;
 pub mod journal;
+pub mod ledger;
 pub mod limit;
 pub mod memory;
 pub mod merge;
@@ -47,7 +51,9 @@ pub mod request;
 pub mod runner;
 pub mod scatter;
 pub mod services;
+pub mod share;
 pub mod sync;
+pub mod waits;
 pub mod work;
 
 pub use answer::{Answer, Coverage, Reason, Status};
@@ -60,11 +66,12 @@ pub use ids::{PartitionKey, QueryId};
 pub use journal::Journal;
 pub use limit::{Limit, LimitKey, Scope};
 pub use notes::Notes;
-pub use plan::{Content, Partition, Plan, Unreadable};
+pub use plan::{Content, Grain, Partition, Plan, Units, Unreadable};
 pub use progress::Progress;
 pub use request::{Floor, MergeOrder, Request, Tenant};
 pub use runner::Merger;
 pub use scatter::Scatter;
 pub use services::Services;
+pub use share::{PieceSizes, Share};
 pub use tokio_util::sync::{CancellationToken, DropGuard};
-pub use work::{AttemptId, Emission, LeafRunner, Outcome, StopReason, Ticket, Work};
+pub use work::{AttemptId, Done, Emission, LeafRunner, Outcome, StopReason, Ticket, Work};

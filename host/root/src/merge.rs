@@ -5,10 +5,13 @@
 mod any;
 pub mod fold;
 mod ordered;
+mod span;
 
 use bytes::Bytes;
 
 use crate::request::MergeOrder;
+
+pub use span::{Position, Span};
 
 use fold::{Fold, TreePosition, Urgency, WORTH};
 
@@ -45,19 +48,19 @@ impl Partials {
     }
 
     /// Adds a leaf's partial.
-    pub fn add(&mut self, partition: u32, partial: Bytes) {
+    pub fn add(&mut self, span: impl Into<Span>, partial: Bytes) {
         self.held += partial.len() as u64;
         self.ready += 1;
         match &mut self.tree {
             Tree::Any(levels) => levels.add(0, partial),
-            Tree::Ordered(runs) => runs.add(partition, partial),
+            Tree::Ordered(runs) => runs.add(span.into(), partial),
         }
     }
 
-    /// Marks a partition as missing, which makes its neighbours adjacent.
-    pub fn skip(&mut self, partition: u32) {
+    /// Marks a partition, or a part of one, as missing, which makes its neighbours adjacent.
+    pub fn skip(&mut self, span: impl Into<Span>) {
         if let Tree::Ordered(runs) = &mut self.tree {
-            runs.skip(partition);
+            runs.skip(span.into());
         }
     }
 

@@ -1,6 +1,8 @@
 //! Plan of a query: its checked partitions, in order, with their weights. Pure.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod stored;
+
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -11,16 +13,43 @@ use crate::ids::PartitionKey;
 use crate::notes::Notes;
 use crate::quote::clipped;
 
+pub use stored::StoredPartials;
+
 /// The most partitions of one query. Bounds the memory of a plan, at about 100 bytes each.
 pub const MAX_PARTITIONS: usize = 1_000_000;
 
 /// The largest weight of one partition, 16 Ti: the sum over a whole plan cannot overflow.
 pub const MAX_WEIGHT: u64 = 1 << 44;
 
+/// Unit in which leaves take a content piece by piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grain {
+    /// A byte.
+    Byte,
+    /// An integer of a range.
+    Integer,
+    /// The whole content: it is handed out at once, and never cut.
+    Whole,
+}
+
+/// Units of a content that leaves take piece by piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Units {
+    /// Number of units.
+    pub count: u64,
+    /// Kind of the unit, which bounds the size of the pieces.
+    pub grain: Grain,
+}
+
 /// Content of a partition, read when its leaf runs and not before.
 pub trait Content: Send + Sync + Debug {
     /// Size in bytes.
     fn size(&self) -> u64;
+
+    /// Units of the content: its bytes, unless it stands for something else.
+    fn units(&self) -> Units {
+        Units { count: self.size(), grain: Grain::Byte }
+    }
 
     /// Reads the `len` bytes from `offset`; fewer only where the content ends.
     ///
@@ -137,7 +166,7 @@ pub struct Plan {
     partitions: Vec<Partition>,
     weight: u64,
     query: Option<Bytes>,
-    kept: BTreeSet<u32>,
+    stored: StoredPartials,
     notes: Arc<Notes>,
 }
 
@@ -186,11 +215,11 @@ impl Plan {
         self
     }
 
-    /// Marks the partitions whose partials the journal has, for a query that is resumed.
+    /// Sets the partials that the journal has, for a query that is resumed.
     #[must_use]
-    pub fn keeping(mut self, kept: BTreeSet<u32>) -> Self {
-        self.kept = kept;
-        self.kept.split_off(&u32::try_from(self.partitions.len()).unwrap_or(u32::MAX));
+    pub fn keeping(mut self, stored: impl Into<StoredPartials>) -> Self {
+        self.stored = stored.into();
+        self.stored.truncate(u32::try_from(self.partitions.len()).unwrap_or(u32::MAX));
         self
     }
 
@@ -207,22 +236,10 @@ impl Plan {
         &self.notes
     }
 
-    /// Number of partials that the journal has.
+    /// The partials that the journal has.
     #[must_use]
-    pub fn kept(&self) -> usize {
-        self.kept.len()
-    }
-
-    /// True when the journal has the partial of this index.
-    #[must_use]
-    pub fn is_kept(&self, index: u32) -> bool {
-        self.kept.contains(&index)
-    }
-
-    /// Indexes of the journal's partials above `after`, up to and including `last`, ascending.
-    pub(crate) fn kept_within(&self, after: Option<u32>, last: u32) -> impl Iterator<Item = u32> + '_ {
-        let from = after.map_or(0, |after| after.saturating_add(1));
-        self.kept.range(from..).copied().take_while(move |index| *index <= last)
+    pub fn stored(&self) -> &StoredPartials {
+        &self.stored
     }
 
     /// Query that leaves and merges receive in place of the request's, if any.

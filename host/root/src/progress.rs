@@ -1,10 +1,10 @@
 //! Progress of a query: its events, folded to counts. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::answer::{Attempts, Status, Tally, share};
-use crate::event::{Event, EventKind};
+use crate::event::{EndedPart, Event, EventKind};
 use crate::failure::FailureKind;
 use crate::ids::PartitionKey;
 
@@ -20,20 +20,42 @@ pub struct Progress {
     pub weight: u64,
     /// Settled partitions by outcome.
     pub settled: Tally,
-    /// Weight of the partitions that succeeded.
+    /// Weight of the partitions that succeeded, and of what is done of others.
     pub covered: u64,
     /// Number of running attempts.
     pub running: u64,
-    /// Attempts that began, and scheduled retries.
+    /// Attempts that began, scheduled retries, and attempts that ended in a warm instance.
     pub attempts: Attempts,
     /// Failed attempts, by slug.
     pub failures: BTreeMap<FailureKind, u64>,
-    /// Slot time of attempts that succeeded.
+    /// Slot time of attempts that succeeded, or left a part that counts.
     pub used: Duration,
-    /// Slot time of attempts that failed.
+    /// Slot time of all other attempts.
     pub wasted: Duration,
-    /// The running attempt of each slot.
-    on_slots: Vec<Option<RunningAttempt>>,
+    /// Time that ended attempts waited without a slot.
+    pub waited: Duration,
+    parts: DoneParts,
+    /// Running attempts by partition and number: a slot may have many, of which one runs and the
+    /// others wait.
+    attempts_by_id: HashMap<(u32, u32), RunningAttempt>,
+}
+
+/// Units that are done of the partitions that are taken in parts.
+#[derive(Clone, Debug, Default)]
+pub struct DoneParts(BTreeMap<u32, u64>);
+
+impl DoneParts {
+    /// Adds what an attempt did of its part. Returns the units that are done of its partition: all
+    /// of [`EndedPart::of`] once nothing is left.
+    pub fn add(&mut self, partition: u32, part: &EndedPart) -> u64 {
+        let done = self.0.entry(partition).or_default();
+        *done = done.saturating_add(part.done.saturating_sub(part.begin)).min(part.of);
+        *done
+    }
+
+    fn of(&self, partition: u32) -> u64 {
+        self.0.get(&partition).copied().unwrap_or(0)
+    }
 }
 
 /// Attempt that has not ended.
@@ -50,7 +72,7 @@ struct RunningAttempt {
 pub struct EndedAttempt {
     /// Key of the partition.
     pub key: PartitionKey,
-    /// Time from start to end.
+    /// Time from start to end, waits included.
     pub took: Duration,
 }
 
@@ -63,20 +85,31 @@ impl Progress {
                 self.partitions = *partitions;
                 self.weight = *weight;
             }
-            EventKind::AttemptStarted { key, slot, weight, .. } => {
-                let slot = *slot as usize;
-                if self.on_slots.len() <= slot {
-                    self.on_slots.resize(slot + 1, None);
-                }
-                if let Some(place) = self.on_slots.get_mut(slot) {
-                    *place = Some(RunningAttempt { at: event.at, key: key.clone(), weight: *weight });
-                }
+            EventKind::AttemptStarted { partition, key, attempt, weight, cut_from, .. } => {
+                let began = RunningAttempt { at: event.at, key: key.clone(), weight: *weight };
+                self.attempts_by_id.insert((*partition, *attempt), began);
                 self.running += 1;
                 self.attempts.started += 1;
+                self.attempts.cuts += u64::from(cut_from.is_some());
             }
-            EventKind::AttemptEnded { slot, failure, .. } => {
-                let failure = failure.as_ref().map(|failure| failure.kind);
-                return self.ended(event.at, *slot, failure);
+            EventKind::AttemptEnded { partition, attempt, failure, earlier, waited, part, .. } => {
+                self.attempts.warm += u64::from(*earlier > 0);
+                let waited = Duration::from_micros(*waited);
+                self.waited += waited;
+                self.running = self.running.saturating_sub(1);
+                let began = self.attempts_by_id.remove(&(*partition, *attempt));
+                let took = began.as_ref().map_or(0, |began| event.at.saturating_sub(began.at));
+                let took = Duration::from_micros(took);
+                let weight = began.as_ref().map_or(0, |began| began.weight);
+                if let Some(failure) = failure {
+                    *self.failures.entry(failure.kind).or_default() += 1;
+                }
+                let done = match part {
+                    Some(part) => self.add_part(*partition, part, weight),
+                    None => failure.is_none() && self.succeeded(weight),
+                };
+                *if done { &mut self.used } else { &mut self.wasted } += took.saturating_sub(waited);
+                return began.map(|began| EndedAttempt { key: began.key, took });
             }
             EventKind::RetryScheduled { .. } => self.attempts.retries += 1,
             EventKind::PartitionMissing { status, .. } => self.settled.add(*status, 1),
@@ -85,23 +118,23 @@ impl Progress {
         None
     }
 
-    fn ended(&mut self, at: u64, slot: u32, failure: Option<FailureKind>) -> Option<EndedAttempt> {
-        self.running = self.running.saturating_sub(1);
-        let began = self.on_slots.get_mut(slot as usize).and_then(Option::take);
-        let took = began.as_ref().map_or(0, |began| at.saturating_sub(began.at));
-        let took = Duration::from_micros(took);
-        match failure {
-            None => {
-                self.settled.add(Status::Succeeded, 1);
-                self.covered += began.as_ref().map_or(0, |began| began.weight);
-                self.used += took;
-            }
-            Some(kind) => {
-                *self.failures.entry(kind).or_default() += 1;
-                self.wasted += took;
-            }
+    /// Counts a partition of which nothing is left. Always true.
+    fn succeeded(&mut self, weight: u64) -> bool {
+        self.settled.add(Status::Succeeded, 1);
+        self.covered += weight;
+        true
+    }
+
+    /// Adds what an attempt did of its part. False if that is nothing.
+    fn add_part(&mut self, partition: u32, part: &EndedPart, weight: u64) -> bool {
+        let before = self.parts.of(partition);
+        let done = self.parts.add(partition, part);
+        let weight_of = |units: u64| (u128::from(weight) * u128::from(units) / u128::from(part.of.max(1))) as u64;
+        self.covered += weight_of(done) - weight_of(before);
+        if done == part.of && done > before {
+            self.settled.add(Status::Succeeded, 1);
         }
-        began.map(|began| EndedAttempt { key: began.key, took })
+        part.done > part.begin
     }
 
     /// Covered share of the planned weight, 0 to 1; 0 before the plan.
@@ -127,28 +160,80 @@ mod tests {
             attempt: 1,
             slot,
             weight: 3,
+            units: None,
+            cut_from: None,
         };
-        let ended = |partition, slot, failure: Option<FailureKind>| {
+        let ended = |partition, slot, waited, failure: Option<FailureKind>| {
             let failure = failure.map(|kind| Failure::new(kind, "scripted"));
-            EventKind::AttemptEnded { partition, attempt: 1, slot, failure, usage: Usage::default(), log: Vec::new() }
+            let usage = Usage::default();
+            EventKind::AttemptEnded {
+                partition,
+                attempt: 1,
+                slot,
+                failure,
+                usage,
+                log: Vec::new(),
+                earlier: partition,
+                waited,
+                waits: Vec::new(),
+                part: None,
+            }
         };
         let planned = EventKind::Planned { partitions: 3, weight: 9, leaf_deadline: 0, gather_deadline: 0 };
         assert_eq!(add(1000, planned), None);
         assert_eq!(add(2000, started(0, 0)), None);
         add(2000, started(1, 4));
         let took = |ms| Duration::from_millis(ms);
-        assert_eq!(add(5000, ended(0, 0, None)), Some(EndedAttempt { key: "p0".into(), took: took(3) }));
-        add(9000, ended(1, 4, Some(FailureKind::Unavailable)));
+        assert_eq!(add(5000, ended(0, 0, 0, None)), Some(EndedAttempt { key: "p0".into(), took: took(3) }));
+        add(9000, ended(1, 4, 5000, Some(FailureKind::Unavailable)));
         add(9000, EventKind::RetryScheduled { partition: 1, attempt: 2, start: 9500 });
         add(9500, started(1, 0));
         // An attempt whose start is unknown.
-        assert_eq!(add(9900, ended(2, 7, Some(FailureKind::Trap))), None);
+        assert_eq!(add(9900, ended(2, 7, 0, Some(FailureKind::Trap))), None);
         let status = Status::Failed;
         add(9900, EventKind::PartitionMissing { partition: 2, key: "p2".into(), status, slug: None });
-        assert_eq!((progress.planning, progress.used, progress.wasted), (took(1), took(3), took(7)));
+        assert_eq!((progress.planning, progress.used, progress.wasted), (took(1), took(3), took(2)));
         assert_eq!((progress.running, progress.attempts.started, progress.attempts.retries), (0, 3, 1));
+        assert_eq!((progress.attempts.warm, progress.waited), (2, took(5)));
         assert_eq!((progress.settled.succeeded, progress.settled.failed, progress.settled.planned), (1, 1, 2));
         assert_eq!((progress.covered, progress.fraction()), (3, share(3, 9)));
         assert_eq!(progress.failures.into_values().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn attempts_that_wait_share_a_slot_and_each_has_its_own_times() {
+        let mut progress = Progress::default();
+        let mut add = |at, kind| progress.add(&Event { at, kind });
+        let key = |partition: u32| format!("p{partition}").as_str().into();
+        for partition in 0..3 {
+            let started = EventKind::AttemptStarted {
+                partition,
+                key: key(partition),
+                attempt: 1,
+                slot: 0,
+                weight: 2,
+                units: None,
+                cut_from: None,
+            };
+            add(1000 * u64::from(partition), started);
+        }
+        for (partition, at, waited) in [(1, 9000, 7000), (0, 10_000, 9500), (2, 12_000, 10_000)] {
+            let ended = EventKind::AttemptEnded {
+                partition,
+                attempt: 1,
+                slot: 0,
+                failure: None,
+                usage: Usage::default(),
+                log: Vec::new(),
+                earlier: 0,
+                waited,
+                waits: Vec::new(),
+                part: None,
+            };
+            let took = Duration::from_micros(at - 1000 * u64::from(partition));
+            assert_eq!(add(at, ended), Some(EndedAttempt { key: key(partition), took }));
+        }
+        assert_eq!((progress.running, progress.covered), (0, 6));
+        assert_eq!((progress.used, progress.waited), (Duration::from_micros(1500), Duration::from_micros(26_500)));
     }
 }

@@ -6,10 +6,15 @@
 //! on a lock is woken on the core of the thread that held it, and the two may alternate there for
 //! milliseconds while another core idles.
 
+mod cutting;
+mod emissions;
 mod order;
+mod report;
+mod shares;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,53 +26,17 @@ use tokio::time::Instant;
 use crate::limit::{Limit, Scope};
 use crate::plan::{Partition, Plan};
 use crate::request::Tenant;
+use crate::share::{PieceSizes, Stretch};
 use crate::sync::lock;
-use crate::work::{AttemptId, Emission, MIN_TIME, Outcome, StopReason, Ticket, Work};
+use crate::work::{AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, Ticket, Work};
+
+pub use report::Report;
 
 use order::order;
+use shares::Shares;
 
 /// The least time between two wake-ups of the query's task while leaves still run.
 pub const COOL_DOWN: Duration = Duration::from_millis(1);
-
-/// Report of a runner to the query.
-#[derive(Debug)]
-pub enum Report {
-    /// A leaf began.
-    Started {
-        /// The attempt.
-        id: AttemptId,
-        /// Slot that the leaf runs on.
-        slot: u32,
-        /// Start time.
-        at: Instant,
-    },
-    /// A leaf ended.
-    Ended {
-        /// The attempt.
-        id: AttemptId,
-        /// Slot that the leaf ran on.
-        slot: u32,
-        /// End time.
-        at: Instant,
-        /// Outcome of the attempt.
-        outcome: Outcome,
-    },
-}
-
-impl Report {
-    fn at(&self) -> Instant {
-        let (Self::Started { at, .. } | Self::Ended { at, .. }) = self;
-        *at
-    }
-
-    /// Bytes of the report's partial.
-    fn bytes(&self) -> u64 {
-        match self {
-            Self::Ended { outcome, .. } => outcome.result.as_ref().map_or(0, Bytes::len) as u64,
-            Self::Started { .. } => 0,
-        }
-    }
-}
 
 /// The most report lists; slots above this number share lists.
 const MAX_LISTS: usize = 64;
@@ -77,8 +46,17 @@ const MAX_LISTS: usize = 64;
 #[repr(align(128))]
 struct Reports(Mutex<Vec<Report>>);
 
-/// Function that a runner registers for the end of a scatter.
+/// Function that a runner registers.
 type Hook = Box<dyn Fn() + Send + Sync>;
+
+/// Attempt that waits to be claimed again.
+#[derive(Clone, Copy, Debug)]
+struct Again {
+    id: AttemptId,
+    /// Units that it has; `None` for the whole partition.
+    stretch: Option<Stretch>,
+    cut_from: Option<u32>,
+}
 
 /// Partitions of one query, to be claimed by runners.
 pub struct Scatter {
@@ -89,9 +67,12 @@ pub struct Scatter {
     /// Number of partitions to claim.
     count: usize,
     next: AtomicUsize,
-    again: Mutex<VecDeque<(u32, u32)>>,
+    again: Mutex<VecDeque<Again>>,
     again_len: AtomicUsize,
+    /// Number of attempts that have not ended.
     running: AtomicUsize,
+    /// Number of them that do not wait: those in the window.
+    busy: AtomicUsize,
     held: AtomicBool,
     closed: AtomicBool,
     late: AtomicBool,
@@ -101,7 +82,12 @@ pub struct Scatter {
     armed: AtomicBool,
     wake: Notify,
     emitted: Mutex<HashMap<AttemptId, Emission>>,
+    /// Running attempts that have kept something since it was last read.
+    keepers: Mutex<BTreeSet<AttemptId>>,
+    keepers_wake: Notify,
+    shares: Mutex<Shares>,
     on_close: Mutex<Vec<Hook>>,
+    on_cuttable: Mutex<Vec<Arc<dyn Fn() + Send + Sync>>>,
 }
 
 impl fmt::Debug for Scatter {
@@ -133,23 +119,30 @@ pub struct Window {
     pub background: Option<u32>,
     /// Fair-share group: see [`Request`](crate::Request).
     pub tenant: Tenant,
+    /// Sizes of the pieces; `None` if the leaves do not take their partitions piece by piece.
+    pub pieces: Option<PieceSizes>,
+    /// True if what running leaves keep is stored before they end.
+    pub stores: bool,
 }
 
 impl Scatter {
-    /// A scatter of the plan's partitions, except those whose partials the journal has.
+    /// A scatter of the plan's partitions, without what the journal has of them.
     #[must_use]
     pub fn new(plan: Arc<Plan>, query: Bytes, window: Window) -> Arc<Self> {
         let order = order(&plan, window.heaviest_first);
         let count = order.as_ref().map_or(plan.len(), Vec::len);
+        let mut shares = Shares::default();
+        let again = Self::rests(&plan, &mut shares);
         Arc::new(Self {
             plan,
             query,
             order,
             count,
             next: AtomicUsize::new(0),
-            again: Mutex::default(),
-            again_len: AtomicUsize::new(0),
+            again_len: AtomicUsize::new(again.len()),
+            again: Mutex::new(again),
             running: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
             held: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             late: AtomicBool::new(false),
@@ -159,7 +152,11 @@ impl Scatter {
             armed: AtomicBool::new(true),
             wake: Notify::new(),
             emitted: Mutex::default(),
+            keepers: Mutex::default(),
+            keepers_wake: Notify::new(),
+            shares: Mutex::new(shares),
             on_close: Mutex::default(),
+            on_cuttable: Mutex::default(),
         })
     }
 
@@ -171,14 +168,13 @@ impl Scatter {
 
     /// Takes a place in the window and a partition for it. The count never exceeds the window, not
     /// even for a moment: another slot would then find the window full and not ask again.
-    fn reserve(&self) -> Option<(u32, u32)> {
+    fn reserve(&self) -> Option<Again> {
         loop {
-            let free = |running: usize| (running < self.window.slots.max(1)).then_some(running + 1);
-            self.running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).ok()?;
+            self.enter()?;
             if let Some(taken) = self.take() {
                 return Some(taken);
             }
-            self.running.fetch_sub(1, Ordering::SeqCst);
+            self.leave();
             // A retry may have become claimable while this slot held the place.
             if !self.is_claimable() {
                 return None;
@@ -186,7 +182,29 @@ impl Scatter {
         }
     }
 
-    fn take(&self) -> Option<(u32, u32)> {
+    /// Takes a place in the window.
+    fn enter(&self) -> Option<()> {
+        let free = |busy: usize| (busy < self.window.slots.max(1)).then_some(busy + 1);
+        self.busy.fetch_update(Ordering::SeqCst, Ordering::SeqCst, free).ok()?;
+        self.running.fetch_add(1, Ordering::SeqCst);
+        Some(())
+    }
+
+    /// True if the window has a free place.
+    fn has_room(&self) -> bool {
+        self.busy.load(Ordering::SeqCst) < self.window.slots.max(1)
+    }
+
+    /// Gives back the place of an attempt that ends or never started. Returns the number of those
+    /// that have not ended.
+    fn leave(&self) -> usize {
+        // In this order, so that no more attempts seem to run than the window has places.
+        let left = self.running.fetch_sub(1, Ordering::SeqCst) - 1;
+        self.busy.fetch_sub(1, Ordering::SeqCst);
+        left
+    }
+
+    fn take(&self) -> Option<Again> {
         if self.again_len.load(Ordering::SeqCst) > 0
             && let Some(retry) = lock(&self.again).pop_front()
         {
@@ -201,7 +219,7 @@ impl Scatter {
             Some(order) => *order.get(at)?,
             None => u32::try_from(at).ok().filter(|_| at < self.count)?,
         };
-        Some((index, 1))
+        Some(Again { id: AttemptId { partition: index, number: 1 }, stretch: None, cut_from: None })
     }
 
     /// Time by which an attempt that began at `started` must have ended.
@@ -226,7 +244,7 @@ impl Scatter {
     fn report(&self, slot: u32, report: Report) {
         self.unread.fetch_add(report.bytes(), Ordering::SeqCst);
         self.keep(slot, report);
-        let running = self.running.fetch_sub(1, Ordering::SeqCst) - 1;
+        let running = self.leave();
         let idle = running == 0 && !self.is_claimable();
         if idle || self.is_unread_full() || self.armed.swap(false, Ordering::SeqCst) {
             self.wake.notify_one();
@@ -246,11 +264,6 @@ impl Scatter {
 
     fn is_open(&self) -> bool {
         !self.is_closed() && !self.held.load(Ordering::SeqCst) && !self.is_unread_full()
-    }
-
-    /// Takes the last emission of an attempt.
-    pub(crate) fn take_emission(&self, id: AttemptId) -> Option<Emission> {
-        lock(&self.emitted).remove(&id)
     }
 
     /// Takes all reports, oldest first. True when claims were refused for unread partials.
@@ -276,10 +289,14 @@ impl Scatter {
         self.wake.notified().await;
     }
 
-    /// Queues a retry of a partition with its attempt number.
-    pub(crate) fn again(&self, partition: u32, attempt: u32) {
+    /// Queues another attempt at a partition, or at the given units of one.
+    pub(crate) fn again(&self, id: AttemptId, stretch: Option<Stretch>) {
+        self.queue(Again { id, stretch, cut_from: None });
+    }
+
+    fn queue(&self, again: Again) {
         self.again_len.fetch_add(1, Ordering::SeqCst);
-        lock(&self.again).push_back((partition, attempt));
+        lock(&self.again).push_back(again);
     }
 
     /// Starts or ends backpressure: held leaves do not start; running ones are not affected.
@@ -332,19 +349,7 @@ impl Work for Scatter {
         if !self.is_open() || now + MIN_TIME >= self.window.leaf_deadline {
             return None;
         }
-        let (index, number) = self.reserve()?;
-        let Some(partition) = self.plan.get(index) else {
-            self.running.fetch_sub(1, Ordering::SeqCst);
-            return None;
-        };
-        Some(Ticket {
-            id: AttemptId { partition: index, number },
-            slot,
-            claimed: now,
-            deadline: self.deadline_of(now),
-            limit: self.limit_of(now),
-            partition: partition.clone(),
-        })
+        self.ticket(self.reserve()?, slot, now)
     }
 
     fn is_claimable(&self) -> bool {
@@ -354,6 +359,22 @@ impl Work for Scatter {
 
     fn running(&self) -> usize {
         self.running.load(Ordering::SeqCst)
+    }
+
+    fn cut(&self, slot: u32, now: Instant) -> Option<Ticket> {
+        self.cut_running(slot, now)
+    }
+
+    fn is_cuttable(&self, now: Instant) -> bool {
+        self.has_cuttable(now)
+    }
+
+    fn on_cuttable(&self, hook: Hook) {
+        lock(&self.on_cuttable).push(hook.into());
+    }
+
+    fn next_piece(&self, ticket: &Ticket, now: Instant) -> Option<Range<u64>> {
+        self.hand_out(ticket, now)
     }
 
     fn is_closed(&self) -> bool {
@@ -376,21 +397,56 @@ impl Work for Scatter {
     }
 
     fn start(&self, ticket: &Ticket, now: Instant) {
-        self.keep(ticket.slot, Report::Started { id: ticket.id, slot: ticket.slot, at: now });
+        let Ticket { id, slot, cut_from, .. } = *ticket;
+        let whole = Stretch::whole(ticket.partition.content.units().count);
+        let stretch = ticket.share.as_ref().map(|share| share.stretch()).filter(|stretch| *stretch != whole);
+        self.keep(slot, Report::Started { id, slot, at: now, stretch, cut_from });
+    }
+
+    fn wait(&self, _id: AttemptId) {
+        self.busy.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn resume(&self, _id: AttemptId) {
+        self.busy.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn may_resume(&self) -> bool {
+        self.is_open()
     }
 
     fn emit(&self, id: AttemptId, emission: Emission) {
-        if !self.is_closed() {
-            lock(&self.emitted).insert(id, emission);
+        if self.is_closed() {
+            return;
+        }
+        let is_stored = self.window.stores && matches!(emission.done, Done::Units { .. });
+        lock(&self.emitted).insert(id, emission);
+        if is_stored {
+            lock(&self.keepers).insert(id);
+            self.keepers_wake.notify_one();
         }
     }
 
+    fn retract(&self, id: AttemptId) {
+        self.forget_emission(id);
+    }
+
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant) {
-        self.report(ticket.slot, Report::Ended { id: ticket.id, slot: ticket.slot, at: now, outcome });
+        let Ticket { id, slot, share, .. } = ticket;
+        let part = share.map(|share| {
+            lock(&self.shares).remove(id);
+            share.end()
+        });
+        self.report(slot, Report::Ended { id, slot, at: now, outcome, part });
     }
 
     fn give_back(&self, ticket: Ticket) {
-        self.again(ticket.id.partition, ticket.id.number);
-        self.running.fetch_sub(1, Ordering::SeqCst);
+        let Ticket { id, share, cut_from, .. } = ticket;
+        let stretch = share.map(|share| {
+            lock(&self.shares).remove(id);
+            share.stretch()
+        });
+        self.queue(Again { id, stretch, cut_from });
+        self.leave();
     }
 }

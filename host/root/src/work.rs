@@ -3,17 +3,21 @@
 //! process.
 
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::answer::share;
 use crate::call::Usage;
 use crate::failure::{Failure, FailureKind};
 use crate::limit::Limit;
 use crate::plan::Partition;
 use crate::request::Tenant;
+use crate::share::{PieceSizes, Share};
+use crate::waits::Waits;
 
 /// The least time left for an attempt to start: with less, it could not end in time.
 pub const MIN_TIME: Duration = Duration::from_millis(2);
@@ -42,6 +46,10 @@ pub struct Ticket {
     pub limit: Limit,
     /// The partition.
     pub partition: Partition,
+    /// Share of the partition that the attempt takes; `None` if the runner's leaves take no pieces.
+    pub share: Option<Arc<Share>>,
+    /// Number of the attempt whose share was cut for this one.
+    pub cut_from: Option<u32>,
 }
 
 /// Reason why a running attempt must stop.
@@ -58,34 +66,66 @@ pub enum StopReason {
 pub struct Outcome {
     /// The leaf's partial, or the failure.
     pub result: Result<Bytes, Box<Failure>>,
-    /// Time that the call took, measured by the runner.
+    /// Time that the call took on its slot, measured by the runner.
     pub ran: Duration,
+    /// Waits of the call without a slot.
+    pub waits: Waits,
     /// Resources that the call used.
     pub usage: Usage,
     /// Last log lines of a successful leaf. A failed leaf's lines are in its failure.
     pub log: Vec<String>,
+    /// Number of earlier calls that the same instance served; 0 for a fresh instance.
+    pub earlier: u32,
 }
 
 impl Outcome {
     /// A success without log lines.
     #[must_use]
     pub fn succeeded(partial: Bytes, ran: Duration, usage: Usage) -> Self {
-        Self { result: Ok(partial), ran, usage, log: Vec::new() }
+        Self { result: Ok(partial), ran, waits: Waits::default(), usage, log: Vec::new(), earlier: 0 }
     }
 
     /// A failure of the given kind, without usage or log lines.
     pub fn failed(kind: FailureKind, ran: Duration, message: impl Into<String>) -> Self {
-        Self { result: Err(Box::new(Failure::new(kind, message))), ran, usage: Usage::default(), log: Vec::new() }
+        let result = Err(Box::new(Failure::new(kind, message)));
+        Self { result, ran, waits: Waits::default(), usage: Usage::default(), log: Vec::new(), earlier: 0 }
     }
 }
 
-/// Partial that a leaf emitted before its end; it counts only if the leaf is cut off.
+/// Partial that a leaf handed over before its end.
 #[derive(Clone, Debug)]
 pub struct Emission {
     /// The partial so far.
     pub partial: Bytes,
+    /// Work that the partial covers.
+    pub done: Done,
+}
+
+/// Work that an emission covers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Done {
+    /// Share of the partition, 0 to 1, as the leaf says. It counts only if the leaf is cut off.
+    Share(f64),
+    /// Exactly these units of the partition. It counts however the leaf fails.
+    Units {
+        /// First unit.
+        begin: u64,
+        /// Unit after the last.
+        end: u64,
+        /// All units of the partition.
+        of: u64,
+    },
+}
+
+impl Emission {
     /// Share of the partition that the partial covers, 0 to 1.
-    pub done: f64,
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        match self.done {
+            Done::Share(share) => share,
+            Done::Units { begin, end, of } => share(end - begin, of),
+        }
+    }
 }
 
 /// Leaves of one query, as a runner sees them. A claimed attempt is started and ended, or given
@@ -110,8 +150,21 @@ pub trait Work: Send + Sync + Debug {
     /// True while there is anything to claim, whether or not the window has room.
     fn is_claimable(&self) -> bool;
 
-    /// Number of claimed attempts that have not ended.
+    /// Number of claimed attempts that have not ended, waiting ones included.
     fn running(&self) -> usize;
+
+    /// Cuts a running share in two if that lets the query end sooner, and claims the second half
+    /// for `slot`. Call it when no query has anything to claim.
+    fn cut(&self, slot: u32, now: Instant) -> Option<Ticket>;
+
+    /// True if [`Work::cut`] would find something to cut.
+    fn is_cuttable(&self, now: Instant) -> bool;
+
+    /// Calls `hook` each time when a running share may have become worth a cut.
+    fn on_cuttable(&self, hook: Box<dyn Fn() + Send + Sync>);
+
+    /// Hands out the next piece of an attempt's share.
+    fn next_piece(&self, ticket: &Ticket, now: Instant) -> Option<Range<u64>>;
 
     /// True once no attempt may start and all running ones must stop.
     fn is_closed(&self) -> bool;
@@ -125,8 +178,22 @@ pub trait Work: Send + Sync + Debug {
     /// Records that the leaf began.
     fn start(&self, ticket: &Ticket, now: Instant);
 
+    /// Records that a started attempt waits for something outside, such as an answer of an API: its
+    /// slot and its place in the window are free for another one.
+    fn wait(&self, id: AttemptId);
+
+    /// Records that a waiting attempt runs on, or ends. It takes a place even in a full window: an
+    /// attempt that has begun goes before a new one.
+    fn resume(&self, id: AttemptId);
+
+    /// True while waiting attempts may run on: the work is not over, and not held back.
+    fn may_resume(&self) -> bool;
+
     /// Stores the emission, replacing an earlier one of the same attempt.
     fn emit(&self, id: AttemptId, emission: Emission);
+
+    /// Forgets the emission of an attempt whose call is made again.
+    fn retract(&self, id: AttemptId);
 
     /// Ends a started attempt.
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant);
@@ -146,4 +213,7 @@ pub trait LeafRunner: Send + Sync {
 
     /// The most leaves at once, at least 1.
     fn slots(&self) -> usize;
+
+    /// Sizes of the pieces; `None` if the leaves do not take their partitions piece by piece.
+    fn pieces(&self) -> Option<PieceSizes>;
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use frond_root::MergeOrder;
+use frond_root::call::InstanceMode;
 
 use crate::cache::cache_dir;
 use crate::load::Components;
@@ -34,21 +35,27 @@ impl Laws {
     }
 }
 
-/// Key of a check: the digests of leaf and merge, and the order in which partials are folded.
+/// Key of a check: the digests of leaf and merge, the order in which partials are folded, and the
+/// lifetime of the leaf's instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
 impl Components {
     /// Key of these components; `None` without a merge.
     #[must_use]
-    pub fn laws_key(&self, order: MergeOrder) -> Option<Key> {
+    pub fn laws_key(&self, order: MergeOrder, instance: InstanceMode) -> Option<Key> {
         let leaf = self.leaf.as_ref().map_or_else(|| "none".to_owned(), |leaf| format!("{:.32}", leaf.plugin.digest()));
         let merge = self.merge.as_ref()?.plugin().digest();
         let order = match order {
             MergeOrder::Any => "any",
             MergeOrder::Partition => "ordered",
         };
-        Some(Key(format!("{leaf}-{merge:.32}-{order}")))
+        // Fresh instances have no word, so that earlier results keep their keys.
+        let instance = match instance {
+            InstanceMode::Fresh => "",
+            InstanceMode::Query => "-query",
+        };
+        Some(Key(format!("{leaf}-{merge:.32}-{order}{instance}")))
     }
 }
 

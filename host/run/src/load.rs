@@ -100,6 +100,7 @@ impl Machine {
                 limits: of.leaf,
                 deterministic: of.deterministic,
                 grants: grants.clone(),
+                instance: package.instance,
             }),
             merge: merge.map(|plugin| guests(plugin, of.merge)),
             split: split.map(|plugin| guests(plugin, of.split).taking(of.split_time).granting(&grants)),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use frond_root::call::Limits;
 use frond_root::memory::Memory;
-use frond_sandbox::{Clock, Compiler, FastPaths, Sandbox, Settings, Slots};
+use frond_sandbox::{Clock, Compiler, Sandbox, Settings, SlotSettings, Slots, WaitLimits};
 use frond_tls::Trust;
 use tokio::runtime::Handle;
 
@@ -18,6 +18,7 @@ use crate::planning::Planning;
 /// engine, which is dropped with the last of them.
 pub struct Machine {
     slots: usize,
+    waiting: WaitLimits,
     clock: Clock,
     trust: Trust,
     planning: Planning,
@@ -32,8 +33,8 @@ type Size = (u64, u64);
 /// The most leaves at once: each has a slot thread.
 pub const MAX_SLOTS: u16 = 1024;
 
-/// Default number of leaves at once: the number of cores, but at least two, so that one waiting
-/// leaf does not block all others.
+/// Default number of leaves at once: the number of cores, but at least two, so that one long leaf
+/// does not block all others.
 #[must_use]
 pub fn usual_slots() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).max(2)
@@ -48,6 +49,7 @@ impl Machine {
         let clock = Clock::start().map_err(|error| RunError::machine("the sandbox could not be started", error))?;
         Ok(Self {
             slots,
+            waiting: WaitLimits::default(),
             clock,
             trust: Trust::system(),
             planning: Planning::default(),
@@ -61,6 +63,12 @@ impl Machine {
     #[must_use]
     pub fn trusting(self, trust: Trust) -> Self {
         Self { trust, ..self }
+    }
+
+    /// Bounds the leaves that wait without a slot.
+    #[must_use]
+    pub fn with_waiting(self, waiting: WaitLimits) -> Self {
+        Self { waiting, ..self }
     }
 
     /// Bounds the memory for plans and partials of all running queries together.
@@ -110,7 +118,9 @@ impl Machine {
     /// # Errors
     /// See [`Machine::start`].
     pub fn start_with(&self, runtime: &Handle, back: bool) -> Result<Slots, RunError> {
-        Slots::start_with(self.slots, &self.clock, runtime, back, FastPaths::default())
+        let settings =
+            SlotSettings { count: self.slots, waiting: self.waiting, steps_back: back, ..SlotSettings::default() };
+        Slots::start_with(settings, &self.clock, runtime)
             .map_err(|error| RunError::machine("the slot threads could not be started", error))
     }
 
@@ -127,7 +137,13 @@ impl Machine {
             return sandbox;
         }
         let limits = vec![Limits { memory: size.0, table_elements: size.1, ..Limits::default() }];
-        let settings = Settings { slots: self.slots, limits, cache: cache_dir(), compiler: self.compiler.clone() };
+        let settings = Settings {
+            slots: self.slots,
+            waiting: self.waiting.leaves.saturating_mul(self.slots),
+            limits,
+            cache: cache_dir(),
+            compiler: self.compiler.clone(),
+        };
         let sandbox = Arc::new(bounded(settings, &self.clock));
         sandboxes.push((size, Arc::downgrade(&sandbox)));
         sandbox

@@ -12,7 +12,8 @@ use tokio::runtime::Handle;
 
 use crate::error::{RunError, Why};
 use crate::laws::{Laws, known};
-use crate::load::{Components, Tell, load};
+use crate::load::{Components, Tell};
+use crate::machine::Machine;
 use crate::planning::Planning;
 
 /// App that is ready for queries.
@@ -36,14 +37,14 @@ pub struct Wired {
     _sandbox: Arc<Sandbox>,
 }
 
-/// Loads an app's components and starts its slots. `runtime` serves host calls that wait. Returns
-/// the app and the warnings of the loading.
+/// Loads an app's components on a machine and starts its slots. `runtime` serves host calls that
+/// wait. Returns the app and the warnings of the loading.
 ///
 /// # Errors
-/// See [`load()`]; also when a slot thread cannot be started.
-pub fn wire(app: &App, slots: usize, runtime: &Handle, tell: Tell<'_>) -> Result<(Wired, Vec<String>), RunError> {
-    let components = load(&Package::from(app), slots, tell)?;
-    let wired = components.wire(app, slots, runtime)?;
+/// See [`load()`](crate::load()); also when a slot thread cannot be started.
+pub fn wire(app: &App, machine: &Machine, runtime: &Handle, tell: Tell<'_>) -> Result<(Wired, Vec<String>), RunError> {
+    let components = machine.load(&Package::from(app), tell)?;
+    let wired = components.wire_on(app, &machine.start(runtime)?)?;
     Ok((wired, components.warnings))
 }
 
@@ -80,8 +81,8 @@ impl Components {
         let without = || RunError::machine("the app was not wired", Why("it was loaded without a merge"));
         let merge = self.merge.as_ref().ok_or_else(without)?;
         Ok(Wired {
-            app: Arc::new(app.clone()),
-            laws: self.laws_key(app.order).map_or(Laws::Unchecked, |key| known(&key)),
+            app: Arc::new(App { pulls: leaf.plugin.pulls(), ..app.clone() }),
+            laws: self.laws_key(app.order, app.instance).map_or(Laws::Unchecked, |key| known(&key)),
             runner: Arc::new(LeafHost::new(pool, leaf.clone())),
             leaf,
             merge: merge.clone(),

@@ -5,14 +5,53 @@
 //! guest's post-return before it hands the result over; from then on the memory of the result is
 //! free and may hold anything. A copy is never larger than the guest's memory.
 
+use std::ops::Range;
+
 use bytes::Bytes;
-use frond_root::{Failure, FailureKind};
+use frond_root::{Failure, FailureKind, Grain};
 use wasmtime::component::{ComponentType, Lift, Lower};
 
 use crate::escape::clip;
 
 /// Version of the contract's package.
-pub const VERSION: &str = "0.1.0";
+pub const VERSION: &str = "0.1.1";
+
+/// Versions of the contract that components may be built against: each only adds to the one before.
+pub(crate) const VERSIONS: [&str; 2] = [VERSION, "0.1.0"];
+
+/// Unit of pieces as `pieces.unit` returns it.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum PieceUnit {
+    #[component(name = "bytes")]
+    Bytes,
+    #[component(name = "integers")]
+    Integers,
+}
+
+impl From<Grain> for PieceUnit {
+    fn from(grain: Grain) -> Self {
+        match grain {
+            Grain::Integer => Self::Integers,
+            Grain::Byte | Grain::Whole => Self::Bytes,
+        }
+    }
+}
+
+/// Piece as `pieces.next` returns it.
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct PieceIn {
+    begin: u64,
+    end: u64,
+}
+
+impl From<Range<u64>> for PieceIn {
+    fn from(piece: Range<u64>) -> Self {
+        Self { begin: piece.start, end: piece.end }
+    }
+}
 
 /// Partition as a leaf gets it.
 #[derive(ComponentType, Lower, Clone, Copy)]

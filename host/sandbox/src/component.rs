@@ -7,13 +7,15 @@ use std::time::Duration;
 use frond_root::Digest;
 use wasmtime::component::Component;
 
-use crate::engine::{Pool, Sandbox};
+use crate::classify::Stop;
+use crate::engine::{MEMORIES, Pool, Sandbox};
 use crate::escape::clip;
 use crate::fast_paths::FastPaths;
 use crate::inline::ShortCalls;
 use crate::inspect::{MAX_SIZE, Misfit, Role, surface};
 use crate::load_error::LoadError;
-use crate::permits::{MergePermits, PoolPermit, PoolPermits};
+use crate::park::Bounds;
+use crate::permits::{MergePermits, PoolPermit, WaitPermit};
 use crate::ready::Ready;
 use crate::slot_engines::SlotEngines;
 
@@ -35,6 +37,9 @@ pub struct Plugin {
     digest: Digest,
     origin: Origin,
     pulls: bool,
+    /// Size of an instance in the pool, in memories.
+    memories: u32,
+    takes_pieces: bool,
     merge_permits: MergePermits,
 }
 
@@ -78,6 +83,8 @@ impl Plugin {
             digest,
             origin,
             pulls: surface.pulls(),
+            memories: memories(&component),
+            takes_pieces: surface.takes_pieces(),
             merge_permits: sandbox.merge_permits().clone(),
         })
     }
@@ -119,6 +126,12 @@ impl Plugin {
         self.pulls
     }
 
+    /// Returns true if the plugin takes its partition piece by piece.
+    #[must_use]
+    pub fn takes_pieces(&self) -> bool {
+        self.takes_pieces
+    }
+
     /// Returns the number of slots with a copy of the plugin on a separate engine, made after many
     /// short calls there. Each copy takes about the memory of the compiled code.
     #[must_use]
@@ -132,21 +145,30 @@ impl Plugin {
     }
 
     /// Returns the code and the permit for a leaf: on the slot's engine if the slot has a copy and
-    /// a free permit, else on the shared engine with a permit from `wait`.
+    /// a free permit, else on the shared engine once it has one.
     ///
     /// # Errors
-    /// The errors of `wait`.
-    pub(crate) fn leaf_place<E>(
+    /// The reason why the wait was given up.
+    pub(crate) async fn leaf_place(
         &self,
         slot: Option<usize>,
-        wait: impl FnOnce(&PoolPermits) -> Result<PoolPermit, E>,
-    ) -> Result<(&Ready, PoolPermit), E> {
-        let own =
-            slot.and_then(|slot| self.slot_engines.get(slot)).and_then(|ready| Some((ready, ready.leaves.take()?)));
-        match own {
+        bounds: Bounds<impl Fn() -> Option<Stop>>,
+    ) -> Result<(&Ready, PoolPermit), Stop> {
+        let copy = slot.and_then(|slot| self.slot_engines.get(slot));
+        match copy.and_then(|ready| Some((ready, ready.leaves.take(self.memories)?))) {
             Some(own) => Ok(own),
-            None => Ok((&self.shared, wait(&self.shared.leaves)?)),
+            None => Ok((&self.shared, self.shared.leaves.wait(self.memories, bounds).await?)),
         }
+    }
+
+    /// Takes the permit under which an instance waits without a slot, if there is room.
+    pub(crate) fn wait_permit(&self) -> Option<WaitPermit> {
+        self.shared.leaves.wait_permit(self.memories)
+    }
+
+    /// Returns true if an instance would get a permit to wait.
+    pub(crate) fn has_wait_room(&self) -> bool {
+        self.shared.leaves.has_wait_room(self.memories)
     }
 
     /// Makes a record of short calls other than leaves.
@@ -171,6 +193,11 @@ impl Plugin {
     pub(crate) fn merge_permits(&self) -> &MergePermits {
         &self.merge_permits
     }
+}
+
+/// Returns the number of memories of an instance, at least 1.
+fn memories(component: &Component) -> u32 {
+    component.resources_required().map_or(MEMORIES, |needs| needs.num_memories.clamp(1, MEMORIES))
 }
 
 /// Loads a component's code from the cache, or compiles it. Remembers there a refusal that the next

@@ -27,12 +27,15 @@ const KEEP_TABLE: usize = 64 << 10;
 /// Most core instances of one component: a componentize-py guest has 14.
 const CORE_INSTANCES: u32 = 32;
 /// Most memories of one component: a QuickJS guest has 3.
-const MEMORIES: u32 = 4;
+pub(crate) const MEMORIES: u32 = 4;
 /// Most tables of one component.
 const TABLES: u32 = 16;
 /// Least room in the pools for merges, splits, trials and programs, of all queries together. With
 /// more slots than this there is room for as many as slots; further calls wait.
 const OTHER_CALLS: usize = 8;
+/// Most waiting leaves that a pool is sized for: at 4 GiB each, their memories take half of the
+/// address space of a process.
+const MOST_WAITING: usize = 1 << 14;
 /// Most concurrent calls that a pool is sized for.
 const MOST_CALLS: usize = 1 << 12;
 
@@ -41,6 +44,9 @@ const MOST_CALLS: usize = 1 << 12;
 pub struct Settings {
     /// Most leaves that run at once.
     pub slots: usize,
+    /// Most leaves that wait beside them, if the machine has the address space: a memory takes
+    /// several GiB of it.
+    pub waiting: usize,
     /// Limits of the calls to come; pools are sized by the largest.
     pub limits: Vec<Limits>,
     /// Folder of the cache of compiled components; `None` for no cache.
@@ -213,33 +219,52 @@ impl Engines {
         if let Some(pool) = made.get(&kind) {
             return Ok(pool.clone());
         }
-        let (engine, tuning) = self.make(kind)?;
-        let pool = Pool { engine, tuning, leaves: PoolPermits::new(self.leaves(kind)) };
+        let pool = self.make(kind)?;
         self.clock.add(&pool.engine);
         made.insert(kind, pool.clone());
         Ok(pool)
     }
 
-    /// Returns the number of leaves that run at once on an engine: one on a slot's engine.
-    fn leaves(&self, kind: Kind) -> usize {
-        if kind.slot.is_some() { 1 } else { self.settings.slots.clamp(1, MOST_CALLS) }
+    /// Returns the number of memories for leaves that run on an engine, or that are warm. A slot's
+    /// engine has those of one instance. The shared engine also has those of one warm instance for
+    /// each slot, between its calls.
+    fn memories(&self, kind: Kind) -> usize {
+        let instances = if kind.slot.is_some() { 1 } else { 2 * self.settings.slots.clamp(1, MOST_CALLS) };
+        instances * MEMORIES as usize
     }
 
-    /// Makes an engine with a pool. If the machine refuses the pool, a shared engine does without
-    /// one, and a slot's engine is an error.
-    fn make(&self, kind: Kind) -> wasmtime::Result<(Engine, Tuning)> {
+    /// Makes an engine with a pool. If the machine refuses the pool, a shared engine gets one with
+    /// less room for waiting leaves, and at last none; a slot's engine is an error.
+    fn make(&self, kind: Kind) -> wasmtime::Result<Pool> {
         let tuning = Tuning { metered: kind.metered, frugal: None };
-        let mut config = tuning.config();
-        let merge_permits = if kind.slot.is_some() { 0 } else { self.settings.merge_permits() };
-        config.allocation_strategy(self.pool(self.leaves(kind) + merge_permits));
-        match Engine::new(&config) {
-            Err(error) if kind.slot.is_none() => {
-                self.warn(format!("without an instance pool each leaf starts about five times slower: {error:#}"));
-                let memory = self.most(|limits| limits.memory).min(FRUGAL_MEMORY);
-                let tuning = Tuning { frugal: Some(memory), ..tuning };
-                Ok((Engine::new(&tuning.config())?, tuning))
+        let wanted = if kind.slot.is_some() { 0 } else { self.settings.waiting.min(MOST_WAITING) };
+        let mut waiting = wanted;
+        let others = if kind.slot.is_some() { 0 } else { self.settings.merge_permits() };
+        loop {
+            let memories = self.memories(kind);
+            let leaves = PoolPermits::new(memories, waiting);
+            let mut config = tuning.config();
+            config.allocation_strategy(self.pool(memories + waiting, memories, others));
+            match Engine::new(&config) {
+                Ok(engine) => {
+                    if waiting < wanted {
+                        self.warn(format!(
+                            "only {waiting} leaves can wait at once without a slot, not {wanted}: there is no address \
+                             space for more (`ulimit -v` limits it)"
+                        ));
+                    }
+                    return Ok(Pool { engine, tuning, leaves });
+                }
+                Err(error) if kind.slot.is_some() => return Err(error),
+                Err(_) if waiting > 0 => waiting /= 2,
+                Err(error) => {
+                    self.warn(format!("without an instance pool each leaf starts about five times slower: {error:#}"));
+                    let memory = self.most(|limits| limits.memory).min(FRUGAL_MEMORY);
+                    let tuning = Tuning { frugal: Some(memory), ..tuning };
+                    let engine = Engine::new(&tuning.config())?;
+                    return Ok(Pool { engine, tuning, leaves });
+                }
             }
-            made => Ok((made?, tuning)),
         }
     }
 
@@ -247,17 +272,22 @@ impl Engines {
         self.settings.limits.iter().map(of).max().unwrap_or(0)
     }
 
-    /// Returns the configuration of a pool for this many concurrent calls.
-    fn pool(&self, calls: usize) -> PoolingAllocationConfig {
+    /// Returns the configuration of a pool with this many memories for leaves, of which `running`
+    /// are in use or warm at once, and for this many other calls.
+    fn pool(&self, leaves: usize, running: usize, others: usize) -> PoolingAllocationConfig {
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        let calls = u32::try_from(calls).unwrap_or(u32::MAX / 64);
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX / 64);
+        // Each instance has at least one memory, or takes the permit of one.
+        let calls = count(leaves + others);
+        // Memories that are used again without being given back to the system in between.
+        let at_once = count(running / MEMORIES as usize + others);
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(calls)
             .max_core_instances_per_component(CORE_INSTANCES)
             .total_core_instances(calls * CORE_INSTANCES)
             .max_memories_per_component(MEMORIES)
             .max_memories_per_module(MEMORIES)
-            .total_memories(calls * MEMORIES)
+            .total_memories(count(leaves + others * MEMORIES as usize))
             .max_tables_per_component(TABLES)
             .max_tables_per_module(TABLES)
             .total_tables(calls * TABLES)
@@ -266,7 +296,7 @@ impl Engines {
             .table_elements(size(self.most(|limits| limits.table_elements)))
             .max_component_instance_size(4 << 20)
             .max_core_instance_size(4 << 20)
-            .max_unused_warm_slots(calls)
+            .max_unused_warm_slots(at_once)
             .linear_memory_keep_resident(KEEP_MEMORY)
             .table_keep_resident(KEEP_TABLE)
             .pagemap_scan(Enabled::Auto);

@@ -74,6 +74,8 @@ fn stop(work: &dyn Work, id: AttemptId, deadline: Instant) -> Option<Stop> {
 pub(crate) enum CallOrigin {
     Leaf(Attempt),
     Other(Arc<CancelFlag>),
+    /// No call runs.
+    Ended,
 }
 
 impl CallOrigin {
@@ -82,6 +84,7 @@ impl CallOrigin {
         match self {
             Self::Leaf(attempt) => stop(&**attempt.work(), attempt.id(), deadline),
             Self::Other(flag) => flag.stopped(),
+            Self::Ended => None,
         }
     }
 
@@ -97,6 +100,7 @@ impl CallOrigin {
         let (leaf, flag) = match self {
             Self::Leaf(attempt) => (Some((attempt.work().clone(), attempt.id())), None),
             Self::Other(flag) => (None, Some(flag.clone())),
+            Self::Ended => (None, None),
         };
         move || match (&leaf, &flag) {
             (Some((work, id)), _) => stop(&**work, *id, deadline),
@@ -107,7 +111,7 @@ impl CallOrigin {
     pub(crate) fn content(&self) -> Option<&Arc<dyn Content>> {
         match self {
             Self::Leaf(attempt) => attempt.partition().map(|partition| &partition.content),
-            Self::Other(_) => None,
+            Self::Other(_) | Self::Ended => None,
         }
     }
 }
@@ -115,7 +119,7 @@ impl CallOrigin {
 /// Seed of a deterministic call: a digest of its query and partition key.
 pub(crate) type Seed = [u8; 32];
 
-/// State of one call's store.
+/// State of a guest's store: of its instance, and of the current call.
 pub(crate) struct Host {
     pub(crate) meter: Meter,
     pub(crate) limits: Limits,
@@ -143,27 +147,23 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(
-        limits: Limits,
-        caller: CallOrigin,
-        deadline: Instant,
-        seed: Option<Seed>,
-        granted: CallGrants,
-    ) -> Self {
+    /// Makes the state of an instance to come, without a call.
+    pub(crate) fn new(limits: Limits, granted: CallGrants) -> Self {
+        let now = Instant::now();
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         Self {
             meter: Meter::new(&limits),
             limits,
-            caller,
-            deadline,
-            until: deadline,
+            caller: CallOrigin::Ended,
+            deadline: now,
+            until: now,
             host_calls: 0,
             cut_off_at: None,
             granted,
             probe: None,
             log: None,
-            seed,
+            seed: None,
             refusal: None,
             retry_after: None,
             wasi: None,
@@ -172,6 +172,36 @@ impl Host {
             folders: None,
             table,
         }
+    }
+
+    /// Begins a call, which sees nothing of earlier ones but the guest's own memory and resources.
+    pub(crate) fn begin(&mut self, caller: CallOrigin, (deadline, until): (Instant, Instant), seed: Option<Seed>) {
+        self.caller = caller;
+        self.deadline = deadline;
+        self.until = until;
+        self.host_calls = 0;
+        self.cut_off_at = None;
+        self.refusal = None;
+        self.retry_after = None;
+        self.http = None;
+        if let Some(log) = &self.log {
+            log.clear();
+        }
+        // Clocks and randomness begin again with the new seed; without one there is nothing to
+        // repeat.
+        if seed.is_some() {
+            self.wasi = None;
+        }
+        self.seed = seed;
+    }
+
+    /// Returns true if the guest holds at most one of `parts` of its memory and of its resources,
+    /// and no request of its is open.
+    pub(crate) fn has_room(&mut self, parts: u64) -> bool {
+        let resources = self.table.iter_mut().count() as u64;
+        self.meter.memory() <= self.limits.memory / parts
+            && resources <= MAX_RESOURCES as u64 / parts
+            && self.http.as_ref().is_none_or(|http| http.is_idle())
     }
 
     /// Returns the bounds on the guest's open files. Made on first use, as most guests open none.
@@ -213,7 +243,7 @@ impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let Self { log, limits, seed, granted, wasi, table, .. } = self;
         let ctx = wasi.get_or_insert_with(|| {
-            let mut builder = nothing_granted(log.insert(Log::new(limits.log)), *seed);
+            let mut builder = nothing_granted(log.get_or_insert_with(|| Log::new(limits.log)), *seed);
             if let Some(grants) = granted.get() {
                 builder.envs(&grants.env);
             }
@@ -305,6 +335,8 @@ mod tests {
             heaviest_first: false,
             background: None,
             tenant: Tenant::of_app("test"),
+            pieces: None,
+            stores: false,
         };
         let scatter = Scatter::new(Arc::new(plan), Bytes::new(), window);
         let id = AttemptId { partition: 0, number: 1 };

@@ -21,28 +21,40 @@ mod send;
 mod tests;
 
 use std::net::Ipv6Addr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use frond_root::call::HttpGrant;
 use http::uri::Scheme;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use rustix::process::{Resource, getrlimit};
+use tokio::sync::Semaphore;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
 
 use crate::denied::DeniedCall;
 use crate::escape::quoted;
 use crate::grants::{CallGrants, MissingGrant, Target};
-use exchange::Exchange;
+use exchange::{Exchange, RequestPermits};
 use retry_after::RetryAfter;
 use send::Sending;
 
 /// Most open requests of one call.
 const MAX_OPEN: usize = 16;
+/// Most open requests of all calls of the process, if it may open enough files.
+const MAX_OPEN_IN_ALL: usize = 1 << 14;
+/// Divisor: requests of all calls take at most this part of the files that the process may open.
+const OF_FILES: u64 = 4;
 /// Most bytes in memory of one set of headers that a guest makes.
 const FIELDS: usize = 32 << 10;
 /// Most bytes of a request's body that are buffered in the host.
 const CHUNK: usize = 32 << 10;
+
+/// Semaphore over the open requests of all calls: thousands of leaves may wait for answers, and the
+/// process needs sockets to serve.
+static OPEN: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+    let part = getrlimit(Resource::Nofile).current.and_then(|most| usize::try_from(most / OF_FILES).ok());
+    Arc::new(Semaphore::new(part.unwrap_or(MAX_OPEN_IN_ALL).clamp(MAX_OPEN, MAX_OPEN_IN_ALL)))
+});
 
 /// HTTP state of one call, made on first use.
 pub(crate) struct Http {
@@ -56,6 +68,11 @@ impl Http {
         ctx.set_field_size_limit(FIELDS);
         let open = Arc::new(Semaphore::new(MAX_OPEN));
         Self { ctx, hooks: Hooks { granted, refusal, retry_after, deadline, open } }
+    }
+
+    /// Returns true if no request is open.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.hooks.open.available_permits() == MAX_OPEN
     }
 }
 
@@ -99,7 +116,7 @@ impl WasiHttpHooks for Hooks {
 }
 
 impl Hooks {
-    fn admit(&self, request: &http::Request<WasiBody>) -> Result<(Exchange, OwnedSemaphorePermit), Error> {
+    fn admit(&self, request: &http::Request<WasiBody>) -> Result<(Exchange, RequestPermits), Error> {
         let uri = request.uri();
         let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
         let tls = uri.scheme() == Some(&Scheme::HTTPS);
@@ -124,6 +141,8 @@ impl Hooks {
             let remedy = "let it read or drop the answers that it has".to_owned();
             return Err(refuse(&why, remedy, Error::ConnectionLimitReached));
         };
+        // Others' requests are no reason to give this one up for good: the guest may try again.
+        let of_all = OPEN.clone().try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
         let called = |name: &String| target.is_called(name);
         let slow = faults.and_then(|faults| faults.slow_host.as_ref()).filter(|(name, _)| called(name));
         let resolved = faults.and_then(|faults| faults.resolve.iter().find(|(name, _)| called(name)));
@@ -141,7 +160,7 @@ impl Hooks {
             refusal: self.refusal.clone(),
             retry_after: self.retry_after.clone(),
         };
-        Ok((exchange, permit))
+        Ok((exchange, (permit, of_all)))
     }
 }
 

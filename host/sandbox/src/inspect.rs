@@ -4,7 +4,7 @@ use std::fmt;
 
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 
-use crate::bindings::VERSION;
+use crate::bindings::{VERSION, VERSIONS};
 use crate::escape::clip;
 
 mod contract;
@@ -38,6 +38,12 @@ pub enum Role {
 }
 
 impl Role {
+    /// Returns the full names of the interface in all versions that the host speaks, the latest
+    /// first.
+    pub(crate) fn exports(self) -> [String; VERSIONS.len()] {
+        VERSIONS.map(|version| format!("frond:plugin/{}@{version}", self.interface()))
+    }
+
     /// Returns the name of the interface that the role must export.
     #[must_use]
     pub fn interface(self) -> &'static str {
@@ -48,7 +54,7 @@ impl Role {
         }
     }
 
-    /// Returns the interface's full name, with package and version.
+    /// Returns the interface's full name, with package and latest version.
     #[must_use]
     pub fn export(self) -> String {
         format!("frond:plugin/{}@{VERSION}", self.interface())
@@ -212,11 +218,16 @@ impl Surface {
     /// # Errors
     /// The first difference.
     pub fn fits(&self, role: Role) -> Result<(), Misfit> {
-        let wanted = role.export();
-        if !self.exports.contains(&wanted) {
-            return Err(self.wrong_export(role, wanted));
+        if self.export(role).is_none() {
+            return Err(self.wrong_export(role, role.export()));
         }
         self.offered()
+    }
+
+    /// Returns the full name of the role's interface as the component exports it, in any version
+    /// that the host speaks.
+    pub(crate) fn export(&self, role: Role) -> Option<String> {
+        role.exports().into_iter().find(|name| self.exports.contains(name))
     }
 
     /// Checks that the host offers all imports.
@@ -239,8 +250,7 @@ impl Surface {
             };
         }
         let found: Vec<&str> = self.exports.iter().take(8).map(String::as_str).collect();
-        let other =
-            [Role::Leaf, Role::Merge, Role::Split].into_iter().find(|other| self.exports.contains(&other.export()));
+        let other = [Role::Leaf, Role::Merge, Role::Split].into_iter().find(|other| self.export(*other).is_some());
         let hint = match other {
             Some(other) => format!("it is a {other} component: name it under [{other}], and a {role} component here"),
             None => "in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces".to_owned(),
@@ -258,12 +268,22 @@ impl Surface {
     pub fn pulls(&self) -> bool {
         self.imports.iter().any(|name| name.starts_with("frond:plugin/source@"))
     }
+
+    /// Returns true for a guest that takes its partition piece by piece.
+    #[must_use]
+    pub fn takes_pieces(&self) -> bool {
+        self.imports.iter().any(|name| name.starts_with("frond:plugin/pieces@"))
+    }
 }
 
 fn is_offered(name: &str) -> bool {
-    let ours = ["types", "control", "source"];
     if let Some(rest) = name.strip_prefix("frond:plugin/") {
-        return ours.iter().any(|one| rest == format!("{one}@{VERSION}"));
+        let is_known = |(interface, version): (&str, &str)| match interface {
+            "types" | "control" | "source" => VERSIONS.contains(&version),
+            "pieces" => version == VERSION,
+            _ => false,
+        };
+        return rest.split_once('@').is_some_and(is_known);
     }
     let wasi = ["cli", "clocks", "config", "filesystem", "http", "io", "random", "sockets"];
     name.contains("@0.2.")

@@ -1,17 +1,19 @@
 //! Linker of every guest: WASI 0.2, `wasi:http` and `wasi:config`, backed by the grants, and
-//! `control` and `source` of the plugin contract.
+//! `control`, `source` and `pieces` of the plugin contract.
 
 use std::time::Instant;
 
 use bytes::Bytes;
-use frond_root::Emission;
+use frond_root::{Done, Emission};
 use wasmtime::component::{ComponentType, Linker, Lower, WasmList};
 use wasmtime::{Engine, StoreContextMut};
 
+use crate::bindings::VERSION;
 use crate::classify::Stop;
 use crate::files::pull;
 use crate::host::{CallOrigin, Host};
 
+mod pieces;
 mod replaced;
 
 /// Most bytes that one `source.read` returns.
@@ -24,13 +26,13 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     replaced::replace(&mut linker)?;
     config(&mut linker)?;
-    let mut control = linker.instance("frond:plugin/control@0.1.0")?;
+    let mut control = linker.instance(&ours("control"))?;
     control.func_wrap("remaining-ms", |store: StoreContextMut<'_, Host>, (): ()| {
         let left = store.data().deadline.saturating_duration_since(Instant::now());
         Ok((u64::try_from(left.as_millis()).unwrap_or(u64::MAX),))
     })?;
     control.func_wrap("emit-partial", emit_partial)?;
-    let mut source = linker.instance("frond:plugin/source@0.1.0")?;
+    let mut source = linker.instance(&ours("source"))?;
     source.func_wrap("size", |store: StoreContextMut<'_, Host>, (): ()| {
         Ok((store.data().caller.content().map_or(0, |content| content.size()),))
     })?;
@@ -51,7 +53,14 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
             Ok((read.map_err(Stop::Content)?,))
         })
     })?;
+    pieces::link(&mut linker.instance(&ours("pieces"))?)?;
     Ok(linker)
+}
+
+/// Returns the full name of an interface of the contract. wasmtime links it to imports of earlier
+/// versions, too, as they differ only in the last number.
+fn ours(interface: &str) -> String {
+    format!("frond:plugin/{interface}@{VERSION}")
 }
 
 /// Error type of `wasi:config/store`, which the host never returns.
@@ -89,8 +98,11 @@ fn emit_partial(store: StoreContextMut<'_, Host>, (partial, done): (WasmList<u8>
         return Err(Stop::Misuse("emitted a partial whose share is not between 0 and 1").into());
     }
     if let CallOrigin::Leaf(attempt) = &host.caller {
+        if attempt.takes_pieces() {
+            return Err(Stop::Misuse("called `emit-partial` after `pieces.next`, which has `keep` for that").into());
+        }
         let partial = Bytes::copy_from_slice(partial.as_le_slice(&store));
-        attempt.emit(Emission { partial, done });
+        attempt.emit(Emission { partial, done: Done::Share(done) });
     }
     Ok(())
 }

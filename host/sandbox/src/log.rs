@@ -118,6 +118,15 @@ impl Log {
         self.0.clone()
     }
 
+    /// Empties the log for the next call; the guest's streams stay open.
+    pub(crate) fn clear(&self) {
+        let mut tail = self.0.writer();
+        tail.bytes.clear();
+        tail.line.clear();
+        tail.written = 0;
+        tail.cut = false;
+    }
+
     /// Returns the number of bytes written, dropped ones included.
     pub(crate) fn written(&self) -> u64 {
         self.0.writer().written

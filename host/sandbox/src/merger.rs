@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,13 +12,13 @@ use frond_root::runner::{Covered, MergeFuture, MergeResult};
 use frond_root::{Failure, FailureKind, Limit, Merger, Scope, Usage};
 
 use crate::bindings::{CoverageIn, PartitionOut, PartitionsOut};
-use crate::call::{Call, CallResult, Running};
-use crate::clock::{Clock, Watch};
+use crate::call::{Call, CallResult, Ended, Running};
+use crate::clock::Clock;
 use crate::component::Plugin;
 use crate::grants::{CallGrants, GuestGrants};
 use crate::host::{CallOrigin, CancelFlag};
 use crate::inline::{self, ShortCalls};
-use crate::park;
+use crate::park::Driver;
 use crate::permits::{MergeOwner, PoolPermit};
 use crate::profile::Probe;
 
@@ -77,41 +76,31 @@ impl Guests {
         place: &PoolPermit,
         flag: Arc<CancelFlag>,
         probe: Option<&Arc<Probe>>,
-        work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
+        work: impl AsyncFnOnce(Running<'_>) -> Ended<T>,
     ) -> CallResult<T> {
         flag.here();
-        let watch = self.clock.watch();
-        let waker = park::waker();
+        let driver = Driver::new(self.clock.watch());
         let own = self.time.and_then(|time| Some((Instant::now().checked_add(time)?, time)));
         let own = own.filter(|(end, _)| *end < until);
         let until = own.map_or(until, |(end, _)| end);
         let time = own.map(|(_, time)| Limit::time(scope, time));
-        let call = self.prepared(scope, until, (until, place), &watch, Some(&waker));
-        Call { probe, time, ..call }.run(CallOrigin::Other(flag), work)
+        let call = self.prepared(scope, until, &self.limits);
+        Call { probe, time, ..call }.run((&driver, place), CallOrigin::Other(flag), work)
     }
 
-    fn prepared<'a>(
-        &'a self,
-        scope: Scope,
-        deadline: Instant,
-        (until, place): (Instant, &'a PoolPermit),
-        watch: &'a Watch,
-        waker: Option<&'a Waker>,
-    ) -> Call<'a> {
+    fn prepared<'a>(&'a self, scope: Scope, deadline: Instant, limits: &'a Limits) -> Call<'a> {
         Call {
             plugin: &self.plugin,
             ready: self.plugin.shared(),
-            place,
-            limits: &self.limits,
+            limits,
             scope,
             deadline,
             time: None,
-            until,
+            until: deadline,
+            waits: true,
             seed: None,
             granted: self.granted.clone(),
-            watch,
             probe: None,
-            waker,
         }
     }
 
@@ -123,18 +112,18 @@ impl Guests {
         until: Instant,
         place: &PoolPermit,
         flag: &Arc<CancelFlag>,
-        work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
+        work: impl AsyncFnOnce(Running<'_>) -> Ended<T>,
     ) -> Option<CallResult<T>> {
         if !self.short_calls.is_likely() {
             return None;
         }
         let began = Instant::now();
-        let watch = self.clock.watch();
+        let driver = Driver::sleepless(self.clock.watch());
         let limits = inline::bounded(&self.limits);
         let call = || {
-            let given_up = until.min(began + inline::AT_MOST);
-            let call = self.prepared(scope, until, (given_up, place), &watch, None);
-            Call { limits: &limits, ..call }.run(CallOrigin::Other(flag.clone()), work)
+            let call = self.prepared(scope, until, &limits);
+            let call = Call { until: until.min(began + inline::AT_MOST), waits: false, ..call };
+            call.run((&driver, place), CallOrigin::Other(flag.clone()), work)
         };
         // A bug in the host shows again on the other thread, which reports it.
         let called = catch_unwind(AssertUnwindSafe(call));
@@ -174,7 +163,7 @@ impl Guests {
     ) -> impl Future<Output = Result<(T, Usage), Box<Failure>>> + use<T, W> + Send + 'static
     where
         T: Send + 'static,
-        W: AsyncFn(Running<'_>, &Plugin) -> wasmtime::Result<Result<T, Failure>> + Send + 'static,
+        W: AsyncFn(Running<'_>, &Plugin) -> Ended<T> + Send + 'static,
     {
         let guests = self.clone();
         let flag = Arc::new(CancelFlag::default());
@@ -266,12 +255,7 @@ impl Merger for MergeHost {
 }
 
 /// Calls `merge`.
-pub(crate) async fn merge(
-    mut running: Running<'_>,
-    plugin: &Plugin,
-    query: &[u8],
-    partials: &[Bytes],
-) -> wasmtime::Result<Result<Bytes, Failure>> {
+pub(crate) async fn merge(mut running: Running<'_>, plugin: &Plugin, query: &[u8], partials: &[Bytes]) -> Ended<Bytes> {
     let (merge, _) = plugin.shared().merge().map_err(wasmtime::Error::from)?;
     let lists: Vec<&[u8]> = partials.iter().map(|partial| &**partial).collect();
     running.call_for_bytes(merge, (query, &*lists)).await
@@ -284,7 +268,7 @@ pub(crate) async fn finish(
     query: &[u8],
     merged: Option<&[u8]>,
     covered: Covered,
-) -> wasmtime::Result<Result<Bytes, Failure>> {
+) -> Ended<Bytes> {
     let (_, finish) = plugin.shared().merge().map_err(wasmtime::Error::from)?;
     let coverage = CoverageIn { planned: covered.planned, covered: covered.covered, complete: covered.complete };
     running.call_for_bytes(finish, (query, merged, coverage)).await
@@ -296,7 +280,7 @@ pub(crate) async fn split(
     plugin: &Plugin,
     query: &[u8],
     wanted: u32,
-) -> wasmtime::Result<Result<Vec<(String, Bytes)>, Failure>> {
+) -> Ended<Vec<(String, Bytes)>> {
     let split = plugin.shared().split().map_err(wasmtime::Error::from)?;
     let (returned,): PartitionsOut = running.call(split, (query, wanted)).await?;
     if let Ok(partitions) = &returned {

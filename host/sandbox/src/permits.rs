@@ -1,9 +1,9 @@
 //! Permits of an engine's instance pool. A call holds one from before its instance is made until
-//! the instance is gone, and [`Call`](crate::call::Call) cannot be made without one. So a pool
-//! always has room for a call, however many sandboxes share it.
+//! the instance is gone, and [`Guest`](crate::guest::Guest) cannot be made without one. So a pool
+//! always has room for a call, however many sandboxes share it. The unit of a pool is a memory: a
+//! component may have several, and they take the address space.
 
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Instant;
 
 use frond_root::fair::{FairPermit, FairPermits};
@@ -11,55 +11,86 @@ use frond_root::{Failure, FailureKind};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::classify::Stop;
-use crate::park;
+use crate::park::{Bounds, Driver, bounded};
 
-/// Semaphore over the entries of one instance pool. Clones share it.
+/// Permits of one instance pool. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct PoolPermits(Arc<Semaphore>);
+pub(crate) struct PoolPermits {
+    /// Semaphore over all memories.
+    all: Arc<Semaphore>,
+    /// Semaphore over those that waiting leaves may hold, so that they leave the others to leaves
+    /// that run.
+    waiting: Arc<Semaphore>,
+}
 
-/// Permit for one entry of an instance pool, until it is dropped.
+/// Permit of an instance that waits without a slot, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct PoolPermit(#[expect(dead_code, reason = "held for its drop")] HeldPermits);
+pub(crate) struct WaitPermit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+/// Permit for one instance in a pool, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct PoolPermit(HeldPermits);
 
 /// Permits of one call, returned when it is dropped.
 #[derive(Debug)]
-#[expect(dead_code, reason = "held for their drop")]
 enum HeldPermits {
     Leaf(OwnedSemaphorePermit),
+    #[expect(dead_code, reason = "held for their drop")]
     Other(FairPermit, Option<FairPermit>),
 }
 
+impl PoolPermit {
+    /// Returns the number of memories of a leaf's instance; 0 for other calls.
+    pub(crate) fn size(&self) -> u32 {
+        match &self.0 {
+            HeldPermits::Leaf(permit) => u32::try_from(permit.num_permits()).unwrap_or(u32::MAX),
+            HeldPermits::Other(..) => 0,
+        }
+    }
+}
+
 impl PoolPermits {
-    /// Makes a semaphore with `count` permits.
-    pub(crate) fn new(count: usize) -> Self {
-        Self(Arc::new(Semaphore::new(count)))
+    /// Makes the permits of a pool with this many memories for leaves that run or are warm, and as
+    /// many as `waiting` for those that wait.
+    pub(crate) fn new(memories: usize, waiting: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(memories + waiting)), waiting: Arc::new(Semaphore::new(waiting)) }
     }
 
-    /// Takes a permit if one is free.
-    pub(crate) fn take(&self) -> Option<PoolPermit> {
-        self.0.clone().try_acquire_owned().ok().map(|permit| PoolPermit(HeldPermits::Leaf(permit)))
+    /// Takes a permit for an instance with this many memories to wait, if they are free.
+    pub(crate) fn wait_permit(&self, memories: u32) -> Option<WaitPermit> {
+        self.waiting.clone().try_acquire_many_owned(memories).ok().map(WaitPermit)
     }
 
-    /// Takes a permit, in FIFO order; blocks this thread until one is free.
+    /// Returns true if [`PoolPermits::wait_permit`] would return one.
+    pub(crate) fn has_wait_room(&self, memories: u32) -> bool {
+        self.waiting.available_permits() >= memories as usize
+    }
+
+    /// Takes a permit for an instance with this many memories if they are free.
+    pub(crate) fn take(&self, memories: u32) -> Option<PoolPermit> {
+        self.all.clone().try_acquire_many_owned(memories).ok().map(|permit| PoolPermit(HeldPermits::Leaf(permit)))
+    }
+
+    /// Takes a permit as [`PoolPermits::take`] does, in FIFO order, once the memories are free.
     ///
     /// # Errors
     /// The reason why the wait was given up: the time was up, or the caller was stopped.
-    pub(crate) fn wait(
+    pub(crate) async fn wait(
         &self,
-        waker: Option<&Waker>,
-        until: Instant,
-        stopped: impl Fn() -> Option<Stop>,
+        memories: u32,
+        bounds: Bounds<impl Fn() -> Option<Stop>>,
     ) -> Result<PoolPermit, Stop> {
-        match self.take() {
+        match self.take(memories) {
             Some(place) => Ok(place),
-            None => park::run(self.next(), waker, until, stopped)?.ok_or(Stop::Time),
+            None => bounded(self.next(memories), bounds).await?.ok_or(Stop::Time),
         }
     }
 
     /// Waits for the next permit. `None` only from a closed semaphore, and this one is never
     /// closed.
-    async fn next(&self) -> Option<PoolPermit> {
-        self.0.clone().acquire_owned().await.ok().map(|permit| PoolPermit(HeldPermits::Leaf(permit)))
+    async fn next(&self, memories: u32) -> Option<PoolPermit> {
+        let permit = self.all.clone().acquire_many_owned(memories).await.ok()?;
+        Some(PoolPermit(HeldPermits::Leaf(permit)))
     }
 }
 
@@ -99,8 +130,8 @@ impl MergePermits {
     ///
     /// # Errors
     /// The reason why the wait was given up: the time was up.
-    pub(crate) fn wait(&self, owner: &MergeOwner, waker: &Waker, until: Instant) -> Result<PoolPermit, Stop> {
-        park::run(self.take(owner), Some(waker), until, || None)
+    pub(crate) fn wait(&self, owner: &MergeOwner, driver: &Driver, until: Instant) -> Result<PoolPermit, Stop> {
+        driver.run(bounded(self.take(owner), Bounds { until, waits: true, stopped: || None }), until)
     }
 
     /// Takes a permit.
@@ -125,36 +156,45 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::Clock;
 
     #[test]
     fn a_place_is_free_again_once_it_is_dropped() {
-        let places = PoolPermits::new(1);
-        let place = places.take().unwrap();
-        assert!(places.take().is_none());
+        let places = PoolPermits::new(3, 0);
+        let place = places.take(2).unwrap();
+        assert_eq!(place.size(), 2);
+        assert!(places.take(2).is_none());
         drop(place);
-        assert!(places.take().is_some());
+        assert!(places.take(3).is_some());
+    }
+
+    fn bounds(until: Instant, stop: Option<fn() -> Stop>) -> Bounds<impl Fn() -> Option<Stop>> {
+        Bounds { until, waits: true, stopped: move || stop.map(|stop| stop()) }
     }
 
     #[test]
     fn a_wait_ends_with_the_time_or_when_it_is_stopped() {
-        let places = PoolPermits::new(1);
-        let _taken = places.take().unwrap();
-        let waker = park::waker();
+        let places = PoolPermits::new(1, 0);
+        let _taken = places.take(1).unwrap();
+        let driver = Driver::new(Clock::start().unwrap().watch());
+        let wait = |until: Instant, bounds| driver.run(places.wait(1, bounds), until);
         let soon = Instant::now() + Duration::from_millis(1);
-        assert!(matches!(places.wait(Some(&waker), soon, || None), Err(Stop::Time)));
+        assert!(matches!(wait(soon, bounds(soon, None)), Err(Stop::Time)));
         let later = Instant::now() + Duration::from_secs(3600);
-        assert!(matches!(places.wait(Some(&waker), later, || Some(Stop::Cancelled)), Err(Stop::Cancelled)));
+        assert!(matches!(wait(later, bounds(later, Some(|| Stop::Cancelled))), Err(Stop::Cancelled)));
         // A thread that must not sleep does not wait.
-        assert!(matches!(places.wait(None, later, || None), Err(Stop::Time)));
+        assert!(matches!(wait(later, Bounds { waits: false, ..bounds(later, None) }), Err(Stop::Time)));
     }
 
     #[test]
     fn a_waiting_caller_gets_the_next_free_permit() {
-        let places = PoolPermits::new(1);
-        let taken = places.take().unwrap();
+        let places = PoolPermits::new(1, 0);
+        let taken = places.take(1).unwrap();
         let later = Instant::now() + Duration::from_secs(3600);
+        let clock = Clock::start().unwrap();
         std::thread::scope(|scope| {
-            let waits = scope.spawn(|| places.wait(Some(&park::waker()), later, || None).is_ok());
+            let waits =
+                scope.spawn(|| Driver::new(clock.watch()).run(places.wait(1, bounds(later, None)), later).is_ok());
             drop(taken);
             assert!(waits.join().unwrap());
         });

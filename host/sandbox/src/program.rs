@@ -22,7 +22,7 @@ use crate::inspect::{Misfit, surface};
 use crate::load_error::LoadError;
 use crate::log::Log;
 use crate::output::Output;
-use crate::park;
+use crate::park::Driver;
 use crate::permits::MergeOwner;
 
 /// Prefix of the interface's name, common to all versions of WASI 0.2.
@@ -87,17 +87,15 @@ impl Program {
         console: Console,
         time: Duration,
     ) -> (Result<i32, Box<Failure>>, Usage) {
-        let watch = sandbox.clock().watch();
-        let waker = park::waker();
+        let driver = Driver::new(sandbox.clock().watch());
         let deadline = Instant::now() + time;
-        let place = match self.plugin.merge_permits().wait(&MergeOwner::default(), &waker, deadline) {
+        let place = match self.plugin.merge_permits().wait(&MergeOwner::default(), &driver, deadline) {
             Ok(place) => place,
             Err(stop) => return (Err(Box::new(classify(&stop.into()))), Usage::default()),
         };
         let call = Call {
             plugin: &self.plugin,
             ready: self.plugin.shared(),
-            place: &place,
             limits,
             scope: Scope::RunTest,
             deadline,
@@ -105,9 +103,8 @@ impl Program {
             until: deadline,
             granted: CallGrants::Nothing,
             seed: None,
-            watch: &watch,
             probe: None,
-            waker: Some(&waker),
+            waits: true,
         };
         let mut wasi = nothing_granted(&Log::new(0), None);
         wasi.args(&console.args)
@@ -116,6 +113,7 @@ impl Program {
             .stderr(Output::new(console.stderr));
         let wasi = wasi.build();
         let called = call.run_with(
+            (&driver, &place),
             CallOrigin::Other(Arc::default()),
             |store| {
                 store.data_mut().give(wasi);

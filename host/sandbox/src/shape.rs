@@ -19,8 +19,10 @@ const COVERAGE: &str = "record{planned: u64, covered: u64, complete: bool}";
 
 /// Looks up the function `name` of the interface that `role` exports, and checks its type.
 pub(crate) fn export(component: &Component, role: Role, name: &str) -> Result<ComponentExportIndex, Misfit> {
-    let found = component
-        .get_export(None, role.export())
+    let found = role
+        .exports()
+        .iter()
+        .find_map(|export| component.get_export(None, export.as_str()))
         .and_then(|(_, interface)| component.get_export(Some(&interface), name));
     let Some((ComponentItem::ComponentFunc(func), index)) = found else {
         return Err(Misfit::Incompatible(format!("{} lacks the function `{name}`", role.export())));

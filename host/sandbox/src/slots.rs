@@ -1,29 +1,38 @@
 //! Pool of slot threads, which run leaves. Wasm keeps its thread busy, so leaves run apart from
 //! timers and the gather. A thread runs leaf after leaf of one query without a hand-over, and moves
-//! to the next query after a millisecond. A leaf that probably ends sooner than a slot thread would
-//! wake up runs on its query's thread, if no other leaf runs: see `inline.rs`.
+//! to the next query after a millisecond. A leaf that waits for something outside leaves its slot
+//! to others until it is woken: see `slots/task.rs`. A leaf that probably ends sooner than a slot
+//! thread would wake up runs on its query's thread, if no other leaf runs: see `inline.rs`.
 
 mod queries;
 mod query;
+mod task;
+mod waiting;
+mod warm;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Poll, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use frond_root::dispatch::Share;
 use frond_root::sync::lock;
-use frond_root::{Attempt, LeafRunner, Work};
+use frond_root::{Attempt, LeafRunner, PieceSizes, Work};
 
 use crate::clock::Clock;
 use crate::fast_paths::FastPaths;
-use crate::leaf::Leaf;
-use crate::park::{self, CallContext};
+use crate::leaf::{CallContext, Leaf};
+use crate::park::Driver;
 use crate::placement::Parker;
 
 use queries::{Queries, Turn, behind};
-use query::{Query, now};
+pub use waiting::{WAITING, WAITING_MEMORY, WaitLimits};
+
+use query::{Claim, Query, now};
+use task::{Nudge, Ran};
+use waiting::Waiting;
+use warm::WarmQueries;
 
 /// Time after which a thread leaves one query for the next.
 const TURN: Duration = Duration::from_millis(1);
@@ -44,8 +53,10 @@ struct Shared {
     /// Number of threads, also before all have started.
     count: usize,
     running: AtomicUsize,
-    /// Context of the one leaf that runs on its query's thread.
-    inline_context: Mutex<CallContext>,
+    /// Leaves that wait without a slot.
+    waiting: Arc<Waiting>,
+    /// Driver of the one leaf that runs on its query's thread.
+    inline: Mutex<Driver>,
 }
 
 impl Drop for Owner {
@@ -58,52 +69,73 @@ impl Drop for Owner {
         drop(queries);
         drop(attached);
         idle.iter().for_each(|parker| parker.wake(false));
+        self.0.waiting.close();
     }
 }
 
+/// Settings of a pool of slots.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SlotSettings {
+    /// Number of slots.
+    pub count: usize,
+    /// Bounds on the leaves that wait without a slot.
+    pub waiting: WaitLimits,
+    /// True if the threads run at a lower priority than other threads of the machine, other
+    /// processes included.
+    pub steps_back: bool,
+    /// Mechanisms for tiny leaves.
+    #[doc(hidden)]
+    pub fast: FastPaths,
+}
+
 impl Slots {
-    /// Starts `count` slot threads. `runtime` serves the host calls that wait.
+    /// Starts `count` slot threads, with the default bounds on waiting leaves. `runtime` serves the
+    /// host calls that wait.
     ///
     /// # Errors
     /// If a thread cannot be started.
     pub fn start(count: usize, clock: &Clock, runtime: &tokio::runtime::Handle) -> std::io::Result<Self> {
-        Self::start_with(count, clock, runtime, false, FastPaths::default())
+        Self::start_with(SlotSettings { count, ..SlotSettings::default() }, clock, runtime)
     }
 
-    /// Starts `count` slot threads as [`Slots::start`] does. With `back`, the threads run at a
-    /// lower priority than other threads of the machine, other processes included.
+    /// Starts slot threads as [`Slots::start`] does.
     ///
     /// # Errors
     /// As [`Slots::start`].
     pub fn start_with(
-        count: usize,
+        settings: SlotSettings,
         clock: &Clock,
         runtime: &tokio::runtime::Handle,
-        back: bool,
-        fast: FastPaths,
     ) -> std::io::Result<Self> {
+        let count = settings.count.max(1);
         let shared = Arc::new(Shared {
             clock: clock.clone(),
             queries: Mutex::new(Queries::new(count)),
             threads: Mutex::default(),
-            count: count.max(1),
+            count,
             running: AtomicUsize::new(0),
-            inline_context: Mutex::new(CallContext { watch: clock.watch(), probe: None, waker: None, slot: None }),
+            waiting: Arc::new(Waiting::new(count, settings.waiting)),
+            inline: Mutex::new(Driver::sleepless(clock.watch())),
         });
         // Made first: if a thread does not start, dropping this ends the threads that did.
         let slots = Self(Arc::new(Owner(shared.clone())));
-        for slot in (0_u32..).take(count.max(1)) {
+        for slot in (0_u32..).take(count) {
             let shared = shared.clone();
             let runtime = runtime.clone();
             let thread = thread::Builder::new().name(format!("frond-leaf-{slot}")).spawn(move || {
                 let _host_calls_wait_on = runtime.enter();
-                if back {
+                if settings.steps_back {
                     step_back();
                 }
-                SlotThread::new(slot, &shared.clock, fast.placement).run(&shared);
+                SlotThread::new(slot, &shared.clock, settings.fast.placement).run(&shared);
             })?;
             lock(&slots.0.0.threads).push(thread.thread().clone());
         }
+        let runtime = runtime.clone();
+        thread::Builder::new().name("frond-waiting".to_owned()).spawn(move || {
+            let _host_calls_wait_on = runtime.enter();
+            shared.waiting.run(&shared.clock, || shared.nudge());
+        })?;
         Ok(slots)
     }
 
@@ -119,11 +151,15 @@ impl Slots {
     pub fn running(&self) -> usize {
         self.0.0.running.load(Ordering::Relaxed)
     }
+
+    /// Returns the number of leaves that wait without a slot now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.0.waiting.count()
+    }
 }
 
-impl Shared {
-    /// Wakes one idle thread if there is a leaf to claim. That thread wakes the next if it leaves
-    /// one to claim.
+impl Nudge for Shared {
     fn nudge(&self) {
         // A thread that has just found nothing holds the lock until it is in the idle list.
         let next = lock(&self.queries).next_to_wake();
@@ -131,7 +167,9 @@ impl Shared {
             parker.wake(apart);
         }
     }
+}
 
+impl Shared {
     /// Removes closed queries; with `guests`, interrupts their leaves, also those that wait in a
     /// host call.
     fn closed(&self, guests: bool) {
@@ -140,6 +178,7 @@ impl Shared {
             for thread in &*lock(&self.threads) {
                 thread.unpark();
             }
+            self.waiting.stop();
         }
         // A dropped query may call back into the pool, so drop outside the lock.
         let gone = lock(&self.queries).remove_closed();
@@ -149,7 +188,7 @@ impl Shared {
     /// Claims the next attempt of any query: fair between tenants; background work, by weight, only
     /// if no query has an attempt. Sleeps while there is none. Returns `None` when the pool stops.
     /// Accounts for the thread's last turn first.
-    fn next(&self, slot: u32, parker: &Arc<Parker>, ended: Option<Turn>) -> Option<(Arc<Query>, Attempt)> {
+    fn next(&self, slot: u32, parker: &Arc<Parker>, ended: Option<Turn>) -> Option<(Arc<Query>, Claim)> {
         if let Some(turn) = ended {
             // Dropping its query may call back into the pool, so do it outside the lock.
             lock(&self.queries).ended(&turn);
@@ -186,21 +225,22 @@ impl Shared {
         if !query.leaf.is_brief(&*query.work) || !self.begin_at_once() {
             return;
         }
-        let context = lock(&self.inline_context);
+        let driver = lock(&self.inline);
+        let context = CallContext { inline: true, ..CallContext::default() };
         let run = AssertUnwindSafe(|| {
             let attempt = Attempt::claim(&query.work, 0, now())?;
             self.running.fetch_add(1, Ordering::Relaxed);
-            let (left, _) = query.run(attempt, &context);
+            let until = attempt.deadline().into_std();
+            let ran = driver.run(query.run(attempt, &context, None), until);
             self.running.fetch_sub(1, Ordering::Relaxed);
-            left
+            ran.left
         });
         // A bug in the host or in a source costs only the attempt.
         let left = panic::catch_unwind(run).unwrap_or_else(|_| {
-            context.watch.clear();
             self.running.fetch_sub(1, Ordering::Relaxed);
             None
         });
-        drop(context);
+        drop(driver);
         let mut queries = lock(&self.queries);
         queries.at_once = false;
         if !queries.stopping {
@@ -222,50 +262,76 @@ impl Shared {
 struct SlotThread {
     slot: u32,
     context: CallContext,
+    driver: Driver,
+    warm: WarmQueries,
     parker: Arc<Parker>,
 }
 
 impl SlotThread {
     /// Makes the state; must run on the slot thread.
     fn new(slot: u32, clock: &Clock, placement: bool) -> Self {
-        let context = CallContext {
-            watch: clock.watch(),
-            probe: None,
-            waker: Some(park::waker()),
-            slot: usize::try_from(slot).ok(),
-        };
-        Self { slot, context, parker: Arc::new(Parker::new(slot, placement)) }
+        let context = CallContext { slot: usize::try_from(slot).ok(), ..CallContext::default() };
+        Self {
+            slot,
+            context,
+            driver: Driver::new(clock.watch()),
+            warm: WarmQueries::default(),
+            parker: Arc::new(Parker::new(slot, placement)),
+        }
     }
 
-    fn run(&self, shared: &Shared) {
+    fn run(&mut self, shared: &Shared) {
         let mut ended = None;
-        while let Some((query, attempt)) = shared.next(self.slot, &self.parker, ended.take()) {
+        while let Some((query, claim)) = shared.next(self.slot, &self.parker, ended.take()) {
             let began = Instant::now();
             shared.running.fetch_add(1, Ordering::Relaxed);
             // A bug in the host or in a source costs its attempt, which is then `lost`, and not the
             // slot.
-            let turn = AssertUnwindSafe(|| self.turn(&query, attempt));
-            let longest = panic::catch_unwind(turn).unwrap_or_else(|_| {
-                self.context.watch.clear();
-                began.elapsed()
-            });
+            let turn = AssertUnwindSafe(|| self.turn(&query, claim));
+            let longest = panic::catch_unwind(turn).unwrap_or_else(|_| began.elapsed());
             shared.running.fetch_sub(1, Ordering::Relaxed);
             ended = Some(Turn { query, took: began.elapsed(), longest });
         }
     }
 
     /// Runs leaf after leaf of one query for a turn. Returns the duration of the longest.
-    fn turn(&self, query: &Query, first: Attempt) -> Duration {
-        let until = Instant::now() + TURN;
+    fn turn(&mut self, query: &Arc<Query>, first: Claim) -> Duration {
+        let mut begun = Instant::now();
+        let until = begun + TURN;
         let mut longest = Duration::ZERO;
         let mut next = Some(first);
-        while let Some(attempt) = next {
-            let (_, took) = query.run(attempt, &self.context);
-            longest = longest.max(took);
-            let now = now();
-            next = (now.into_std() < until).then(|| Attempt::claim(&query.work, self.slot, now)).flatten();
+        while let Some(claim) = next {
+            self.advance(query, claim);
+            let ended = Instant::now();
+            longest = longest.max(ended - begun);
+            begun = ended;
+            next = (ended < until).then(|| query.claim(self.slot)).flatten();
         }
         longest
+    }
+
+    /// Polls a call until it ends or leaves the slot to wait; without room to wait elsewhere, it
+    /// waits here.
+    fn advance(&mut self, query: &Arc<Query>, claim: Claim) {
+        let claimed = match claim {
+            Claim::New(attempt) => Some(query.begin(attempt, &self.context)),
+            Claim::Woken(task) => task.resume().map(|call| (task, call)),
+        };
+        let Some((task, mut call)) = claimed else { return };
+        let waker = Waker::from(task.clone());
+        loop {
+            if let Poll::Ready(Ran { kept, .. }) = self.driver.poll(call.as_mut(), &waker, task.until()) {
+                if let Some((slot, size)) = kept {
+                    self.warm.add(&query.warm, slot, size);
+                }
+                return;
+            }
+            match task.leave(call) {
+                None => return,
+                Some(still) => call = still,
+            }
+            task.sleep();
+        }
     }
 }
 
@@ -286,7 +352,9 @@ impl LeafHost {
 
 impl LeafRunner for LeafHost {
     fn attach(&self, work: Arc<dyn Work>) {
-        let query = Arc::new(Query { work: work.clone(), leaf: self.leaf.clone(), share: Share::default() });
+        let pool = &self.slots.0.0;
+        let nudged: Weak<dyn Nudge> = Arc::downgrade(&(pool.clone() as Arc<dyn Nudge>));
+        let query = Arc::new(Query::new((&work, &self.leaf), pool.count, &pool.waiting, nudged));
         lock(&self.slots.0.0.queries).attach(query.clone());
         let shared = Arc::downgrade(&self.slots.0.0);
         let closing = Arc::downgrade(&work);
@@ -294,6 +362,12 @@ impl LeafRunner for LeafHost {
             if let Some(shared) = shared.upgrade() {
                 // A leaf that is claimed later checks before it starts.
                 shared.closed(closing.upgrade().is_none_or(|work| work.running() > 0));
+            }
+        }));
+        let shared = Arc::downgrade(&self.slots.0.0);
+        work.on_cuttable(Box::new(move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.nudge();
             }
         }));
         self.slots.0.0.at_once(&query);
@@ -306,6 +380,11 @@ impl LeafRunner for LeafHost {
 
     fn slots(&self) -> usize {
         self.slots.0.0.count
+    }
+
+    fn pieces(&self) -> Option<PieceSizes> {
+        let sizes = if self.leaf.deterministic { PieceSizes::Fixed } else { PieceSizes::Timed };
+        self.leaf.plugin.takes_pieces().then_some(sizes)
     }
 }
 

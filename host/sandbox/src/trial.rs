@@ -1,28 +1,27 @@
 //! Trial calls: single calls on the caller's thread, through the code path of production calls,
 //! with all details of each call in the result.
 
+mod leaf;
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use frond_root::runner::Covered;
+use frond_root::share::Part;
 use frond_root::sync::lock;
-use frond_root::work::MIN_TIME;
-use frond_root::{
-    Attempt, AttemptId, Emission, Error, Failure, FailureKind, Limit, Outcome, Partition, Plan, Scope, StopReason,
-    Tenant, Ticket, Usage, Work,
-};
+use frond_root::{Emission, Failure, Scope, Usage};
 
-use crate::call::{CallResult, Running};
+use crate::call::{CallResult, Ended, Running};
 use crate::classify::classify;
 use crate::clock::Clock;
 use crate::component::Plugin;
-use crate::host::CallOrigin;
-use crate::leaf::Leaf;
 use crate::merger::{Guests, finish, merge, split};
-use crate::park::{self, CallContext};
+use crate::park::Driver;
 use crate::permits::{MergeOwner, PoolPermit};
 use crate::profile::{Probe, Profile, ProfileError, Sampling, Ticker};
+
+pub use leaf::{LeafCalls, Piecewise};
 
 /// Result of one trial call, with its usage, log and duration.
 #[derive(Debug)]
@@ -37,6 +36,10 @@ pub struct Trial<T = Bytes> {
     pub took: Duration,
     /// Last emission of a leaf by `emit-partial`.
     pub emitted: Option<Emission>,
+    /// Number of earlier calls of a leaf's instance.
+    pub earlier: u32,
+    /// Part of the partition that a leaf took piece by piece; `None` if it asked for no piece.
+    pub part: Option<Part>,
 }
 
 /// Caller of single calls. Host calls that wait need a tokio runtime context on this thread.
@@ -79,53 +82,6 @@ impl Trials {
         lock(&self.probe).clone()
     }
 
-    /// Calls a leaf on one partition; the guest sees `index` as the partition's number.
-    ///
-    /// # Errors
-    /// If the plan is invalid: see [`Plan::new`].
-    pub fn leaf(
-        &self,
-        leaf: &Leaf,
-        query: &Bytes,
-        (index, partition): (u32, Partition),
-        time: Duration,
-    ) -> Result<Trial, Error> {
-        // Checked as in a query.
-        let plan = Plan::new(vec![partition])?;
-        let Some(partition) = plan.get(0).cloned() else { return Ok(Trial::failed(too_short())) };
-        let place = match wait_for_place(&leaf.plugin, time) {
-            Ok(place) => place,
-            Err(failure) => return Ok(Trial::failed(failure)),
-        };
-        let start = Instant::now();
-        if time <= MIN_TIME {
-            return Ok(Trial::failed(too_short()));
-        }
-        let work = Arc::new(SingleLeaf { query: query.clone(), tenant: Tenant::default(), emitted: Mutex::default() });
-        let ticket = Ticket {
-            id: AttemptId { partition: 0, number: 1 },
-            slot: 0,
-            claimed: start.into(),
-            deadline: (start + time).into(),
-            limit: Limit::time(Scope::Query, time),
-            partition,
-        };
-        let attempt = Attempt::start(work.clone(), ticket, start.into());
-        let context =
-            CallContext { watch: self.clock.watch(), probe: self.probe(), waker: Some(park::waker()), slot: None };
-        let mut called = leaf.call_at((leaf.plugin.shared(), &place), attempt, index, &context);
-        let caller = std::mem::replace(&mut called.caller, CallOrigin::Other(Arc::default()));
-        if let CallOrigin::Leaf(attempt) = caller {
-            attempt.end(
-                Outcome::failed(FailureKind::Cancelled, start.elapsed(), "the trial is over"),
-                Instant::now().into(),
-            );
-        }
-        let size = |partial: &Bytes| partial.len() as u64;
-        let emitted = lock(&work.emitted).take();
-        Ok(Trial { emitted, ..Trial::of(called, start, size) })
-    }
-
     /// Calls `merge`.
     pub fn merge(&self, guests: &Guests, query: &[u8], partials: &[Bytes], time: Duration) -> Trial {
         let plugin = guests.plugin();
@@ -162,10 +118,10 @@ impl Trials {
         scope: Scope,
         guests: &Guests,
         time: Duration,
-        work: impl AsyncFnOnce(Running<'_>) -> wasmtime::Result<Result<T, Failure>>,
+        work: impl AsyncFnOnce(Running<'_>) -> Ended<T>,
         size: impl Fn(&T) -> u64,
     ) -> Trial<T> {
-        let place = match wait_for_place(guests.plugin(), time) {
+        let place = match wait_for_place(&self.clock, guests.plugin(), time) {
             Ok(place) => place,
             Err(failure) => return Trial::failed(failure),
         };
@@ -176,72 +132,10 @@ impl Trials {
 }
 
 /// Takes a permit for a call that is not a slot's leaf; gives up after `time`.
-fn wait_for_place(plugin: &Plugin, time: Duration) -> Result<PoolPermit, Failure> {
-    let until = Instant::now() + time;
-    let owner = MergeOwner::default();
-    plugin.merge_permits().wait(&owner, &park::waker(), until).map_err(|stop| classify(&stop.into()))
-}
-
-/// The leaf of a trial. Nothing stops it but its time, and nobody reads its end.
-#[derive(Debug)]
-struct SingleLeaf {
-    query: Bytes,
-    tenant: Tenant,
-    emitted: Mutex<Option<Emission>>,
-}
-
-impl Work for SingleLeaf {
-    fn query(&self) -> &Bytes {
-        &self.query
-    }
-
-    fn tenant(&self) -> &Tenant {
-        &self.tenant
-    }
-
-    fn background(&self) -> Option<u32> {
-        None
-    }
-
-    fn only(&self) -> Option<&Partition> {
-        None
-    }
-
-    fn claim(&self, _slot: u32, _now: tokio::time::Instant) -> Option<Ticket> {
-        None
-    }
-
-    fn is_claimable(&self) -> bool {
-        false
-    }
-
-    fn running(&self) -> usize {
-        1
-    }
-
-    fn is_closed(&self) -> bool {
-        false
-    }
-
-    fn stop(&self, _id: AttemptId) -> Option<StopReason> {
-        None
-    }
-
-    fn on_stop(&self, _hook: Box<dyn Fn() + Send + Sync>) {}
-
-    fn start(&self, _ticket: &Ticket, _now: tokio::time::Instant) {}
-
-    fn emit(&self, _id: AttemptId, emission: Emission) {
-        *lock(&self.emitted) = Some(emission);
-    }
-
-    fn end(&self, _ticket: Ticket, _outcome: Outcome, _now: tokio::time::Instant) {}
-
-    fn give_back(&self, _ticket: Ticket) {}
-}
-
-fn too_short() -> Failure {
-    Failure::new(FailureKind::OutOfTime, "the time limit is too short for a leaf to start")
+fn wait_for_place(clock: &Clock, plugin: &Plugin, time: Duration) -> Result<PoolPermit, Failure> {
+    let driver = Driver::new(clock.watch());
+    let permit = plugin.merge_permits().wait(&MergeOwner::default(), &driver, Instant::now() + time);
+    permit.map_err(|stop| classify(&stop.into()))
 }
 
 impl<T> Trial<T> {
@@ -252,6 +146,8 @@ impl<T> Trial<T> {
             log: Vec::new(),
             took: Duration::ZERO,
             emitted: None,
+            earlier: 0,
+            part: None,
         }
     }
 
@@ -262,6 +158,8 @@ impl<T> Trial<T> {
             log: called.log.as_ref().map(|log| log.read().shown()).unwrap_or_default(),
             took: start.elapsed(),
             emitted: None,
+            earlier: 0,
+            part: None,
             result: called.result,
         }
     }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use frond_root::call::Limits;
+use frond_root::call::{InstanceMode, Limits};
 use frond_sandbox::component::Origin;
 use frond_sandbox::{Compiler, Leaf, LeafHost, Role, Settings};
 use tempfile::TempDir;
@@ -30,6 +30,7 @@ fn folder() -> TempDir {
 fn host(dir: &Path) -> Host {
     Host::with(Settings {
         slots: 1,
+        waiting: 0,
         limits: vec![Limits::default()],
         cache: Some(dir.to_owned()),
         compiler: Compiler::in_process(),
@@ -118,7 +119,13 @@ fn code_that_was_loaded_runs_on_whatever_becomes_of_its_file() {
         let host = host(dir.path());
         let plugin = host.plugin(&guest("faulty"), &[Role::Leaf], true);
         assert_eq!(plugin.origin(), origin);
-        let leaf = Leaf { plugin, limits: Limits::default(), deterministic: false, grants: Arc::default() };
+        let leaf = Leaf {
+            plugin,
+            limits: Limits::default(),
+            deterministic: false,
+            grants: Arc::default(),
+            instance: InstanceMode::Fresh,
+        };
         let app = App {
             leaves: LeafHost::new(host.slots.clone(), leaf),
             ..host.faulty(Limits::default(), Limits::default())

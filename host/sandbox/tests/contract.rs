@@ -38,7 +38,7 @@ fn typed(params: &str, result: &str, core: &str) -> Vec<u8> {
                     (memory $main "memory") (realloc (func $main "realloc"))))
             {export})"#,
         types = wat::TYPES,
-        export = wat::export("process-partition@0.1.0"),
+        export = wat::export("process-partition@0.1.1"),
     ))
 }
 
@@ -62,15 +62,15 @@ fn what_does_not_fit_is_named() {
         ("a key-value store", leaf(r#"(import "wasi:keyvalue/store@0.2.0-draft" (instance))"#), Role::Leaf),
         ("WASI 0.3", leaf(r#"(import "wasi:cli/stdout@0.3.0" (instance))"#), Role::Leaf),
         ("a later control", leaf(r#"(import "frond:plugin/control@0.2.0" (instance))"#), Role::Leaf),
-        ("an unknown interface", leaf(r#"(import "frond:plugin/network@0.1.0" (instance))"#), Role::Leaf),
+        ("an unknown interface", leaf(r#"(import "frond:plugin/network@0.1.1" (instance))"#), Role::Leaf),
         (
             "a control with another function",
-            leaf(r#"(import "frond:plugin/control@0.1.0" (instance (export "stop" (func))))"#),
+            leaf(r#"(import "frond:plugin/control@0.1.1" (instance (export "stop" (func))))"#),
             Role::Leaf,
         ),
         (
             "a control of another type",
-            leaf(r#"(import "frond:plugin/control@0.1.0" (instance (export "remaining-ms" (func (result u32)))))"#),
+            leaf(r#"(import "frond:plugin/control@0.1.1" (instance (export "remaining-ms" (func (result u32)))))"#),
             Role::Leaf,
         ),
     ]));
@@ -98,7 +98,7 @@ fn functions_of_another_type_are_named() {
 fn an_interface_without_its_function_is_named() {
     let wasm = text(
         r#"(component (component $c) (instance $i (instantiate $c))
-            (export "frond:plugin/process-partition@0.1.0" (instance $i)))"#,
+            (export "frond:plugin/process-partition@0.1.1" (instance $i)))"#,
     );
     insta::assert_snapshot!(refusals(&[("no function", wasm, Role::Leaf)]));
 }
@@ -116,4 +116,38 @@ fn versions_of_the_contract_are_told_apart() {
         ("earlier", leaf("0.0.9"), Role::Leaf),
         ("other role", leaf("0.2.0"), Role::Split),
     ]));
+}
+
+/// Reads a component that was built against version 0.1.0 of the contract.
+fn old(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/fixtures/0.1.0/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn components_of_the_first_version_go_on_working() {
+    let host = Host::new(1, Limits::default());
+    let wasm = old("pi");
+    let merges = host.plugin(&wasm, &[Role::Merge], true);
+    let merger = std::sync::Arc::new(frond_sandbox::MergeHost(frond_sandbox::Guests::new(
+        host.sandbox.clock(),
+        merges,
+        Limits::default(),
+    )));
+    let pi = common::App { merger, ..host.leaf(&wasm, Limits::default()) };
+    let range = frond_root::Partition::new("0", bytes::Bytes::from_static(br#"{"start":0,"end":1000}"#));
+    let asked = pi.call(&host, "{}", range);
+    assert_eq!((asked.json()["samples"].as_u64(), asked.json()["hits"].as_u64()), (Some(1000), Some(771)));
+    let pull = host.leaf(&old("pull"), Limits::default());
+    let asked = pull.call(&host, "", frond_root::Partition::new("a", bytes::Bytes::from(vec![7; 3 << 20])));
+    assert_eq!(asked.json(), 3 << 20);
+    let rail = host.leaf(&old("c_rail_leaf"), Limits::default());
+    let asked = rail.call(&host, r#"{"from": "London"}"#, frond_root::Partition::new("Scotland", bytes::Bytes::new()));
+    let failure = asked.failure();
+    assert_eq!((failure.kind.slug(), failure.message.as_str()), ("invalid-query", "missing field `budget`"));
+    for name in ["pi", "pull", "c_rail_leaf"] {
+        let report = frond_sandbox::inspect::report(&old(name)).unwrap();
+        let leaf = report.roles.iter().find(|fit| fit.role == Role::Leaf).unwrap();
+        assert_eq!(leaf.mismatch, None, "{name}");
+    }
 }

@@ -176,7 +176,7 @@ fn a_mount_that_is_gone_costs_some_leaves_their_time_and_then_answers_at_once() 
     let gone = Arc::<(Mutex<bool>, Condvar)>::default();
     let there = Arc::new((Mutex::new(true), Condvar::new()));
     // The first leaf pulls its partition; the second gets it before it runs.
-    for (mount, wasm, query) in [(1, guest("faulty"), PULLS), (2, guest("wordcount"), "{}")] {
+    for (mount, wasm, query) in [(1, guest("faulty"), PULLS), (2, guest("intake_list"), "{}")] {
         let reader = Reader(&host, host.leaf(&wasm, Limits::default()), query);
         reader.hang(mount, &gone, MAX_STUCK);
         assert_eq!(reader.pull(mount, &gone, PATIENCE), "unavailable");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use frond_root::Request;
-use frond_root::call::{Directory, Grants, Limits};
+use frond_root::call::{Directory, Grants, InstanceMode, Limits};
 use frond_sandbox::{GuestGrants, Leaf, LeafHost, Role};
 use serde_json::{Value, json};
 
@@ -19,7 +19,13 @@ fn app(host: &Host, deterministic: bool) -> App {
     App {
         leaves: LeafHost::new(
             host.slots.clone(),
-            Leaf { plugin, limits: Limits::default(), deterministic, grants: Arc::default() },
+            Leaf {
+                plugin,
+                limits: Limits::default(),
+                deterministic,
+                grants: Arc::default(),
+                instance: InstanceMode::Fresh,
+            },
         ),
         ..host.faulty(Limits::default(), Limits::default())
     }

@@ -34,7 +34,7 @@ const SMALL: Limits = Limits {
 
 /// Makes a host without a cache.
 fn host(limits: Limits) -> Host {
-    Host::with(Settings { slots: 1, limits: vec![limits], cache: None, compiler: Compiler::in_process() })
+    Host::with(Settings { slots: 1, waiting: 0, limits: vec![limits], cache: None, compiler: Compiler::in_process() })
 }
 
 fn load(host: &Host, wasm: &[u8]) -> Result<Plugin, LoadError> {
@@ -53,7 +53,7 @@ fn importing<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
         imports.extend([&[0], leb(name.len()).as_slice(), name, &[1, 0]].concat());
         count += 1;
     }
-    let name = b"frond:plugin/process-partition@0.1.0";
+    let name = b"frond:plugin/process-partition@0.1.1";
     let export = [&[1, 0], leb(name.len()).as_slice(), name, &[5, 0, 0]].concat();
     component(&[section(10, &[leb(count), imports].concat()), section(11, &export)])
 }

@@ -111,7 +111,7 @@ fn tables_count_together() {
     check("(table 500 funcref) (table 501 funcref)", wat::OK, "out-of-memory", message);
 }
 
-const CONTROL: &str = r#"(import "frond:plugin/control@0.1.0" (instance $control
+const CONTROL: &str = r#"(import "frond:plugin/control@0.1.1" (instance $control
     (export "remaining-ms" (func (result u64)))
     (export "emit-partial" (func (param "partial" (list u8)) (param "done" float64)))))"#;
 const LOWERED: &str = r#"

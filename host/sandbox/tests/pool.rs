@@ -12,7 +12,7 @@ mod common;
 use std::process::Command;
 use std::sync::Arc;
 
-use frond_root::call::Limits;
+use frond_root::call::{InstanceMode, Limits};
 use frond_root::{CancellationToken, EventKind, FailureKind, Floor, Request, flow};
 use frond_sandbox::{Compiler, Leaf, LeafHost, Plugin, Role, Settings, Slots};
 
@@ -60,12 +60,22 @@ fn a_merge_that_gets_no_place_in_time_says_so() {
     assert_eq!(after.answer.outcome(), "complete");
 }
 
+/// Places for leaves of one memory in the pool of a host with one slot: four memories for the
+/// instance that runs, and four for warm ones.
+const PLACES: usize = 8;
+
 /// Makes an app of the faulty guest as leaf on `count` further slot threads, beside those of
 /// `host`.
 fn on_other_threads(host: &Host, plugin: &Arc<Plugin>, count: usize) -> App {
     let limits = Limits::default();
     let slots = Slots::start(count, host.sandbox.clock(), host.runtime.handle()).unwrap();
-    let leaf = Leaf { plugin: plugin.clone(), limits, deterministic: false, grants: Arc::default() };
+    let leaf = Leaf {
+        plugin: plugin.clone(),
+        limits,
+        deterministic: false,
+        grants: Arc::default(),
+        instance: InstanceMode::Fresh,
+    };
     App { leaves: LeafHost::new(slots, leaf), ..host.faulty(limits, limits) }
 }
 
@@ -94,14 +104,14 @@ fn more_leaves_than_places_wait_for_one_and_none_fails() {
 fn a_leaf_that_gets_no_place_in_its_time_is_overloaded() {
     let host = Host::new(1, Limits::default());
     let plugin = host.plugin(&common::guest("faulty"), &[Role::Leaf], true);
-    let app = on_other_threads(&host, &plugin, 2);
+    let app = on_other_threads(&host, &plugin, PLACES + 1);
     let seen = ObservedRunner::of(&app);
     let cancel = CancellationToken::new();
     let request = Request { deadline: PATIENCE, ..app.request("{}") };
-    let sleeper =
-        host.runtime.spawn(flow::run(request, async { Ok(plan(["sleep-1"])) }, app.root(&seen), cancel.clone()));
-    wait_until("the sleeper has begun", || seen.running() == 1);
-    // The sleeper has the only permit, or gets it when the first of these returns it.
+    let sleepers = async { Ok(plan((0..PLACES).map(|number| format!("sleep-{number}")))) };
+    let asleep = host.runtime.spawn(flow::run(request, sleepers, app.root(&seen), cancel.clone()));
+    wait_until("the sleepers have begun", || seen.running() == PLACES);
+    // The sleepers have all permits, or get them when the first of these returns one.
     let late = || {
         let request = Request { leaf_time: Some(ms(100)), ..app.request("{}") };
         failures(&host.runtime.block_on(app.ask(request, plan(["sleep-2"]))))
@@ -113,22 +123,23 @@ fn a_leaf_that_gets_no_place_in_its_time_is_overloaded() {
     );
     assert!(found.contains(&overloaded), "{found:?}");
     cancel.cancel();
-    assert_eq!(host.runtime.block_on(sleeper).unwrap().unwrap().coverage().partitions.cancelled, 1);
+    let cancelled = host.runtime.block_on(asleep).unwrap().unwrap().coverage().partitions.cancelled;
+    assert_eq!(cancelled, PLACES as u64);
 }
 
 #[test]
 fn leaves_that_wait_for_a_place_end_with_their_query() {
     let host = Host::new(1, Limits::default());
     let plugin = host.plugin(&common::guest("faulty"), &[Role::Leaf], true);
-    let app = on_other_threads(&host, &plugin, 3);
+    let app = on_other_threads(&host, &plugin, PLACES + 2);
     let seen = ObservedRunner::of(&app);
     let cancel = CancellationToken::new();
     let request = Request { deadline: PATIENCE, ..app.request("{}") };
-    let many = async { Ok(plan(["sleep-1", "sleep-2", "sleep-3"])) };
+    let many = async { Ok(plan((0..PLACES + 2).map(|number| format!("sleep-{number}")))) };
     let asked = host.runtime.spawn(flow::run(request, many, app.root(&seen), cancel.clone()));
-    wait_until("one sleeps and two wait", || seen.running() == 3);
+    wait_until("all but two sleep, and two wait", || seen.running() == PLACES + 2);
     cancel.cancel();
-    assert_eq!(host.runtime.block_on(asked).unwrap().unwrap().coverage().partitions.cancelled, 3);
+    assert_eq!(host.runtime.block_on(asked).unwrap().unwrap().coverage().partitions.cancelled, PLACES as u64 + 2);
     wait_until("no leaf runs", || seen.running() == 0);
 }
 
@@ -157,7 +168,13 @@ fn pools_of_threads_that_share_a_sandbox_do_not_meet_in_a_slot_s_own_engine() {
 #[test]
 fn a_component_that_no_pool_has_room_for_is_refused_at_once() {
     let small = Limits { memory: 1 << 20, ..Limits::default() };
-    let host = Host::with(Settings { slots: 1, limits: vec![small], cache: None, compiler: Compiler::in_process() });
+    let host = Host::with(Settings {
+        slots: 1,
+        waiting: 0,
+        limits: vec![small],
+        cache: None,
+        compiler: Compiler::in_process(),
+    });
     let load = |roles| Plugin::load(&host.sandbox, &common::guest("faulty"), roles, true);
     let error = load(&[Role::Leaf]).unwrap_err().to_string();
     insta::assert_snapshot!(error);
@@ -180,8 +197,13 @@ fn without_address_space_for_a_pool_leaves_still_run() {
 #[ignore = "only in a process with little address space"]
 fn runs_without_a_pool() {
     let limits = Limits::default();
-    let host =
-        Host::with(Settings { slots: 2, limits: vec![limits], cache: Some(cache()), compiler: Compiler::in_process() });
+    let host = Host::with(Settings {
+        slots: 2,
+        waiting: 0,
+        limits: vec![limits],
+        cache: Some(cache()),
+        compiler: Compiler::in_process(),
+    });
     let app = host.faulty(limits, limits);
     let warnings = host.sandbox.take_warnings();
     assert!(warnings.iter().all(|one| one.starts_with("without an instance pool")), "{warnings:?}");

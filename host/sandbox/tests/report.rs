@@ -54,7 +54,7 @@ fn a_real_guest() {
     let leaf = report(&guest("rail_leaf")).unwrap();
     assert_eq!(mismatch(&leaf, Role::Split).kind, MismatchKind::NotExported);
     assert!(found.asks.contains(&Import::Control) && found.asks.contains(&Import::Source), "{:?}", found.asks);
-    assert!(found.packages.items.contains(&"frond:plugin@0.1.0".to_owned()));
+    assert!(found.packages.items.contains(&"frond:plugin@0.1.1".to_owned()));
     assert!(found.producers.items.iter().any(|one| one.field == "language" && one.name == "Rust"));
     assert!(found.has_function_names && found.debug_info == 0);
     assert!(found.demand.is_known && found.demand.memories == 1 && found.demand.memory_min == 16 << 20);
@@ -65,23 +65,23 @@ fn the_first_item_that_differs_is_said_with_both_sides() {
     assert!(report(&leaf(&[])).unwrap().fits().eq([Role::Leaf]));
     assert_snapshot!(no_leaf(&leaf(&[(r#"(field "data" (list u8))"#, r#"(field "data" string)"#)])), @r"
     other-type
-    exports frond:plugin/process-partition@0.1.0, and process-partition.process: parameter 2 `partition`: field `data` is `string`, the contract says `list<u8>`
-    the component: frond:plugin@0.1.0 · this host: frond:plugin@0.1.0
-    (it was built against another text of the contract: use wit/world.wit of frond:plugin@0.1.0)
+    exports frond:plugin/process-partition@0.1.1, and process-partition.process: parameter 2 `partition`: field `data` is `string`, the contract says `list<u8>`
+    the component: frond:plugin@0.1.1 · this host: frond:plugin@0.1.1
+    (it was built against another text of the contract: use wit/world.wit of frond:plugin@0.1.1)
     ");
     let first = |replaced: &[(&str, &str)]| no_leaf(&leaf(replaced)).lines().nth(1).unwrap().to_owned();
     assert_snapshot!(first(&[(r#""index""#, r#""position""#)]),
-        @"exports frond:plugin/process-partition@0.1.0, and process-partition.process: parameter 2 `partition`: field 2 is `position`, the contract says `index`");
+        @"exports frond:plugin/process-partition@0.1.1, and process-partition.process: parameter 2 `partition`: field 2 is `position`, the contract says `index`");
     assert_snapshot!(first(&[(r#"(field "index" u32)"#, r#"(field "index" char)"#)]),
-        @"exports frond:plugin/process-partition@0.1.0, and process-partition.process: parameter 2 `partition`: field `index` is `char`, the contract says `u32`");
+        @"exports frond:plugin/process-partition@0.1.1, and process-partition.process: parameter 2 `partition`: field `index` is `char`, the contract says `u32`");
     assert_snapshot!(first(&[(r#"(case "unavailable" string)"#, "")]),
-        @"exports frond:plugin/process-partition@0.1.0, and process-partition.process: the result: the error case: lacks case 3 `unavailable`");
+        @"exports frond:plugin/process-partition@0.1.1, and process-partition.process: the result: the error case: lacks case 3 `unavailable`");
     assert_snapshot!(first(&[(r#"(param "query" (list u8))"#, r#"(param "query" string)"#)]),
-        @"exports frond:plugin/process-partition@0.1.0, and process-partition.process: parameter 1 `query` is `string`, the contract says `list<u8>`");
+        @"exports frond:plugin/process-partition@0.1.1, and process-partition.process: parameter 1 `query` is `string`, the contract says `list<u8>`");
     assert_snapshot!(first(&[(r#"(result (result (list u8) (error $failure)))"#, r#"(result (result string (error $failure)))"#)]),
-        @"exports frond:plugin/process-partition@0.1.0, and process-partition.process: the result: the ok case is `string`, the contract says `list<u8>`");
+        @"exports frond:plugin/process-partition@0.1.1, and process-partition.process: the result: the ok case is `string`, the contract says `list<u8>`");
     assert_snapshot!(first(&[(r#"(export "process" (func $process))"#, r#"(export "work" (func $process))"#)]),
-        @"exports frond:plugin/process-partition@0.1.0, and process-partition.process is missing: the contract says `func(query: list<u8>, partition: record { key: string, index: u32, data: list<u8> }) -> result<list<u8>, variant { invalid-query(string), invalid-partition(string), unavailable(string) }>`");
+        @"exports frond:plugin/process-partition@0.1.1, and process-partition.process is missing: the contract says `func(query: list<u8>, partition: record { key: string, index: u32, data: list<u8> }) -> result<list<u8>, variant { invalid-query(string), invalid-partition(string), unavailable(string) }>`");
     // Names of parameters may differ.
     assert!(report(&leaf(&[(r#"(param "query""#, r#"(param "question""#)])).unwrap().fits().eq([Role::Leaf]));
 }
@@ -92,17 +92,17 @@ fn another_number_of_parameters() {
         (r#"(param "partition" $partition)"#, ""),
         ("(param i32 i32 i32 i32 i32 i32 i32) (result i32)", "(param i32 i32) (result i32)"),
     ]);
-    assert_snapshot!(no_leaf(&wasm).lines().nth(1).unwrap(), @"exports frond:plugin/process-partition@0.1.0, and process-partition.process: it takes 1 parameter (`query`), the contract says 2 parameters (`query`, `partition`)");
+    assert_snapshot!(no_leaf(&wasm).lines().nth(1).unwrap(), @"exports frond:plugin/process-partition@0.1.1, and process-partition.process: it takes 1 parameter (`query`), the contract says 2 parameters (`query`, `partition`)");
 }
 
 #[test]
 fn another_version_or_another_package() {
-    let export = "frond:plugin/process-partition@0.1.0";
+    let export = "frond:plugin/process-partition@0.1.1";
     assert_snapshot!(no_leaf(&leaf(&[(export, "frond:plugin/process-partition@0.2.0")])), @r"
     other-version
-    exports frond:plugin/process-partition@0.2.0, this host speaks frond:plugin/process-partition@0.1.0: its functions are the same
-    the component: frond:plugin@0.2.0 · this host: frond:plugin@0.1.0
-    (build it against version 0.1.0 of the contract)
+    exports frond:plugin/process-partition@0.2.0, this host speaks frond:plugin/process-partition@0.1.1: its functions are the same
+    the component: frond:plugin@0.2.0 · this host: frond:plugin@0.1.1
+    (build it against version 0.1.1 of the contract)
     ");
     let older = leaf(&[
         (export, "frond:plugin/process-partition@0.0.9"),
@@ -110,20 +110,20 @@ fn another_version_or_another_package() {
     ]);
     assert_snapshot!(no_leaf(&older), @r"
     other-version
-    exports frond:plugin/process-partition@0.0.9, this host speaks frond:plugin/process-partition@0.1.0: process-partition.process: parameter 2 `partition`: field `data` is `string`, the contract says `list<u8>`
-    the component: frond:plugin@0.0.9 · this host: frond:plugin@0.1.0
-    (build it against version 0.1.0 of the contract)
+    exports frond:plugin/process-partition@0.0.9, this host speaks frond:plugin/process-partition@0.1.1: process-partition.process: parameter 2 `partition`: field `data` is `string`, the contract says `list<u8>`
+    the component: frond:plugin@0.0.9 · this host: frond:plugin@0.1.1
+    (build it against version 0.1.1 of the contract)
     ");
     assert_snapshot!(no_leaf(&leaf(&[(export, "frond:plugin/process-partition")])), @r"
     other-version
-    exports frond:plugin/process-partition, this host speaks frond:plugin/process-partition@0.1.0: its functions are the same
-    the component: without a version · this host: frond:plugin@0.1.0
-    (build it against version 0.1.0 of the contract)
+    exports frond:plugin/process-partition, this host speaks frond:plugin/process-partition@0.1.1: its functions are the same
+    the component: without a version · this host: frond:plugin@0.1.1
+    (build it against version 0.1.1 of the contract)
     ");
     assert_snapshot!(no_leaf(&leaf(&[(export, "acme:tool/process-partition@1.0.0")])), @r"
     other-package
-    exports acme:tool/process-partition@1.0.0, which is not frond:plugin/process-partition@0.1.0: the name is the same, the package is not
-    (export the interface of frond:plugin@0.1.0: the name alone is not enough)
+    exports acme:tool/process-partition@1.0.0, which is not frond:plugin/process-partition@0.1.1: the name is the same, the package is not
+    (export the interface of frond:plugin@0.1.1: the name alone is not enough)
     ");
 }
 
@@ -138,8 +138,8 @@ fn a_function_outside_of_its_interface() {
     );
     assert_snapshot!(no_leaf(&wasm), @r"
     not-exported
-    does not export frond:plugin/process-partition@0.1.0
-    (it exports `process` at the top level: the function belongs into the interface frond:plugin/process-partition@0.1.0)
+    does not export frond:plugin/process-partition@0.1.1
+    (it exports `process` at the top level: the function belongs into the interface frond:plugin/process-partition@0.1.1)
     ");
 }
 
@@ -153,19 +153,19 @@ fn imports_that_no_guest_gets() {
     ");
     assert_snapshot!(no_leaf(&with(r#"(import "frond:plugin/control@0.2.0" (instance))"#)), @r"
     unknown-import
-    imports frond:plugin/control@0.2.0, this host speaks version 0.1.0
-    the component: frond:plugin@0.2.0 · this host: frond:plugin@0.1.0
-    (build it against version 0.1.0 of the contract)
+    imports frond:plugin/control@0.2.0, this host speaks version 0.1.1
+    the component: frond:plugin@0.2.0 · this host: frond:plugin@0.1.1
+    (build it against version 0.1.1 of the contract)
     ");
-    let read = r#"(import "frond:plugin/source@0.1.0" (instance
+    let read = r#"(import "frond:plugin/source@0.1.1" (instance
         (export "read" (func (param "offset" u32) (param "len" u32) (result (list u8))))))"#;
     assert_snapshot!(no_leaf(&with(read)), @r"
     other-import
-    imports frond:plugin/source@0.1.0, and source.read: parameter 1 `offset` is `u32`, the contract says `u64`
-    the component: frond:plugin@0.1.0 · this host: frond:plugin@0.1.0
-    (it was built against another text of the contract: use wit/world.wit of frond:plugin@0.1.0)
+    imports frond:plugin/source@0.1.1, and source.read: parameter 1 `offset` is `u32`, the contract says `u64`
+    the component: frond:plugin@0.1.1 · this host: frond:plugin@0.1.1
+    (it was built against another text of the contract: use wit/world.wit of frond:plugin@0.1.1)
     ");
-    let more = r#"(import "frond:plugin/control@0.1.0" (instance (export "stop" (func))))"#;
+    let more = r#"(import "frond:plugin/control@0.1.1" (instance (export "stop" (func))))"#;
     assert!(no_leaf(&with(more)).contains("control.stop is not in the contract"));
 }
 
@@ -326,7 +326,7 @@ fn types_as_deep_and_as_wide_as_they_may_be_are_spelled_shortly() {
             (func $f (param "query" $t{depth}) (param "c" u8) (result (list u8))
                 (canon lift (core func $i "f") (memory $i "m") (realloc (func $i "r"))))
             (instance $out (export "process" (func $f)))
-            (export "frond:plugin/process-partition@0.1.0" (instance $out)))"#
+            (export "frond:plugin/process-partition@0.1.1" (instance $out)))"#
         );
         ::wat::parse_str(&text).unwrap()
     };

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use bytes::Bytes;
-use frond_root::call::Limits;
+use frond_root::call::{InstanceMode, Limits};
 use frond_root::{
     CancellationToken, Content, Event, EventKind, Events, Failure, Floor, Listener, Partition, Plan, Request, Services,
     flow,
@@ -81,7 +81,7 @@ fn a_panic_of_the_hosts_own_costs_an_attempt_and_not_a_slot() {
     let _alone = alone();
     let host = Host::new(1, Limits::default());
     let pulling = guest("faulty");
-    let handed = guest("wordcount");
+    let handed = guest("intake_list");
     for wasm in [pulling, handed] {
         let app = host.leaf(&wasm, Limits::default());
         for _ in 0..2 {
@@ -157,7 +157,13 @@ fn a_slot_s_own_copy_of_a_component_is_held_to_the_same_limits() {
     let limits = Limits { fuel: ENDLESS, ..Limits::default() };
     let host = Host::new(2, limits);
     let plugin = host.plugin(&guest("faulty"), &[Role::Leaf], true);
-    let leaf = Leaf { plugin: plugin.clone(), limits, deterministic: false, grants: Arc::default() };
+    let leaf = Leaf {
+        plugin: plugin.clone(),
+        limits,
+        deterministic: false,
+        grants: Arc::default(),
+        instance: InstanceMode::Fresh,
+    };
     let app = App { leaves: LeafHost::new(host.slots.clone(), leaf), ..host.faulty(limits, limits) };
     let many = || plan((0..2000).map(|number| format!("ok-{number}")));
     for _ in 0..50 {

@@ -11,6 +11,7 @@ mod tokens;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use frond_run::WaitLimits;
 use frond_tls::Trust;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,12 @@ pub struct Config {
     pub insecure: bool,
     /// The number of concurrent leaves; by default the number of cores, but at least two.
     pub slots: usize,
+    /// The most leaves for each slot that wait for something outside, such as an answer of an API,
+    /// while the slot runs another one; 0 lets them wait in their slots.
+    pub waiting: usize,
+    /// Growth of the process's resident memory up to which further leaves may wait without a slot,
+    /// in bytes.
+    pub waiting_memory: Size,
     /// Runs slot threads at a lower priority, so that health checks stay fast while leaves keep
     /// every core busy.
     pub leaves_step_back: bool,
@@ -72,6 +79,8 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 7300)),
             insecure: false,
             slots: frond_run::usual_slots(),
+            waiting: WaitLimits::default().leaves,
+            waiting_memory: Size(WaitLimits::default().memory),
             leaves_step_back: true,
             state: None,
             watch: true,
@@ -159,7 +168,7 @@ impl Config {
     /// Returns the keys that would have changed.
     pub(crate) fn fix(&mut self, old: &Self) -> Vec<String> {
         let mut changed = Vec::new();
-        keep!(changed, "", self, old; listen slots leaves_step_back state watch);
+        keep!(changed, "", self, old; listen slots waiting waiting_memory leaves_step_back state watch);
         // The certificate can change, but HTTPS cannot be turned on or off.
         if self.tls.is_some() != old.tls.is_some() {
             keep!(changed, "", self, old; tls);
@@ -211,6 +220,11 @@ impl Config {
             return refuse(format!("slots is more than {}: each is a thread", frond_run::MAX_SLOTS));
         }
         self.limits.check()
+    }
+
+    /// The bounds on waiting leaves.
+    pub(crate) fn wait_limits(&self) -> WaitLimits {
+        WaitLimits { leaves: self.waiting, memory: self.waiting_memory.0 }
     }
 
     /// The trusted roots for outgoing connections.

@@ -80,6 +80,9 @@ pub(crate) struct Metrics {
     query_seconds: Histograms,
     overshoot: Histograms,
     leaves: Family<Slug, Counter>,
+    warm_leaves: Family<App, Counter>,
+    cuts: Family<App, Counter>,
+    dropped_units: Family<App, Counter>,
     leaf_seconds: Histograms,
     folds: Family<Slug, Counter>,
     partitions: Family<Slug, Counter>,
@@ -106,6 +109,9 @@ struct Counted {
     overshoot: Histogram,
     leaf_seconds: Histogram,
     succeeded: Counter,
+    warm: Counter,
+    cuts: Counter,
+    dropped: Counter,
     failed: [Counter; FailureKind::ALL.len()],
     folds: Counter,
     ends: Mutex<Sums>,
@@ -173,6 +179,17 @@ impl Metrics {
                 Family::new_with_constructor(late),
             ),
             leaves: register::new(to, "leaves", "Leaf attempts that ended, of queries and jobs, by slug, or ok"),
+            warm_leaves: register::new(
+                to,
+                "warm_leaves",
+                "Leaf attempts that ended in an instance that had served earlier partitions of the query",
+            ),
+            cuts: register::new(to, "cuts", "Leaf attempts that took the second half of a running attempt's rest"),
+            dropped_units: register::new(
+                to,
+                "dropped_units",
+                "Bytes, or integers of a range, that failed leaves had been handed out and had not kept",
+            ),
             leaf_seconds: register::seconds(
                 to,
                 "leaf",
@@ -253,6 +270,9 @@ impl Metrics {
             query_seconds: self.query_seconds.get_or_create_owned(&label),
             overshoot: self.overshoot.get_or_create_owned(&label),
             leaf_seconds: self.leaf_seconds.get_or_create_owned(&label),
+            warm: self.warm_leaves.get_or_create_owned(&label),
+            cuts: self.cuts.get_or_create_owned(&label),
+            dropped: self.dropped_units.get_or_create_owned(&label),
             succeeded: self.leaves.get_or_create_owned(&slug("ok")),
             failed: FailureKind::ALL.map(|kind| self.leaves.get_or_create_owned(&slug(kind.slug()))),
             folds: self.folds.get_or_create_owned(&slug("ok")),
@@ -284,7 +304,12 @@ impl Listener for Metering {
             self.counted.leaf_seconds.observe(ended.took.as_secs_f64());
         }
         match &event.kind {
-            EventKind::AttemptEnded { failure, .. } => {
+            EventKind::AttemptStarted { cut_from: Some(_), .. } => {
+                self.counted.cuts.inc();
+            }
+            EventKind::AttemptEnded { failure, earlier, part, .. } => {
+                self.counted.warm.inc_by(u64::from(*earlier > 0));
+                self.counted.dropped.inc_by(part.map_or(0, |part| part.dropped));
                 match failure {
                     None => self.counted.succeeded.inc(),
                     Some(failure) => self.counted.failed.get(failure.kind as usize).map_or(0, Counter::inc),

@@ -176,8 +176,8 @@ pub(crate) async fn open(dir: &Path, config: Config) -> Result<Arc<Server>, Serv
     let trust = config.trust()?;
     let traces = config.traces.as_deref().map(|endpoint| Traces::start(endpoint, &trust)).transpose();
     let traces = traces.map_err(|error| ConfigError::Refused(format!("`traces` is no OTLP receiver: {error}")))?;
-    let machine =
-        Arc::new(Machine::new(config.slots)?.trusting(trust).with_memory(Memory::new(config.limits.memory.0)));
+    let machine = Machine::new(config.slots)?.with_waiting(config.wait_limits()).trusting(trust);
+    let machine = Arc::new(machine.with_memory(Memory::new(config.limits.memory.0)));
     let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
     let host = Host { machine, threads: threads.clone(), runtime: Handle::current() };
     let settings = app_settings(&config, dir);

@@ -119,6 +119,11 @@ impl Server {
         self.threads.running()
     }
 
+    /// Number of leaves that wait without a slot.
+    pub(crate) fn leaves_waiting(&self) -> usize {
+        self.threads.waiting()
+    }
+
     /// Refuses new queries from now on.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use frond_app::size::{parse_duration, parse_size};
 use frond_root::call::Limits;
-use frond_root::{Content, Error, Failure, FailureKind, Partition, Plan};
+use frond_root::{Content, Error, Failure, FailureKind, Partition, Plan, Units};
 use frond_sandbox::GuestGrants;
 use serde::{Deserialize, Deserializer};
 
@@ -172,6 +172,10 @@ impl Unreadable {
 impl Content for Unreadable {
     fn size(&self) -> u64 {
         self.inner.size()
+    }
+
+    fn units(&self) -> Units {
+        self.inner.units()
     }
 
     fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure> {

@@ -30,7 +30,11 @@ pub fn junit(package: &str, cases: &[CaseResult], laws: &[LawResult]) -> Result<
                 failure(NonSuccessKind::Failure, "does not hold", &format!("{}\n{}", broken.what, broken.diff))
             }
         };
-        suite.add_test_case(TestCase::new(format!("law {}", tried.law), status));
+        let mut case = TestCase::new(format!("law {}", tried.law), status);
+        if !tried.notes.is_empty() {
+            case.set_system_out(tried.notes.join("\n"));
+        }
+        suite.add_test_case(case);
     }
     report.add_test_suite(suite);
     report.to_string()

@@ -10,27 +10,34 @@
 //! - *growth*: a merged partial is not larger than its inputs together.
 //! - *determinism*: a leaf returns the same bytes for the same partition, so that a retry or a
 //!   hedge changes no answer.
+//! - *warm*: a leaf returns the same bytes whatever its instance has served before. The law is
+//!   checked if the app keeps instances for a query.
+//! - *cut*: a partition gives the same answer in whatever pieces and parts it is taken, and from
+//!   whatever kept partial it is run again. The law is checked if the leaf imports `pieces`.
 
+mod cut;
+mod law;
 pub(crate) mod partials;
 mod tree;
+mod warm;
 
-use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::MergeOrder;
+use frond_root::call::InstanceMode;
 use frond_root::runner::Covered;
 use frond_sandbox::Guests;
 use rand::SeedableRng;
 use rand::rngs::ChaCha12Rng;
-use serde::Serialize;
 
 use crate::case::Lower;
 use crate::diff::{diff, shown};
 use crate::suite::Suite;
 use crate::tester::Tester;
+pub use law::{CounterExample, Law, LawResult};
+use law::{FinishOutcome, MAX_SHRINKS, Merges};
 use partials::Group;
 use tree::Tree;
 
@@ -38,122 +45,37 @@ use tree::Tree;
 const TREES: usize = 24;
 /// Bytes by which a merged partial may exceed its inputs: a header, a rounding.
 const SLACK: u64 = 1 << 10;
-/// Limit on the folds that the search for a smaller counter-example may take.
-const MAX_SHRINKS: usize = 400;
-
-/// Law that a merge or a leaf must obey.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "the module says them")]
-pub enum Law {
-    Determinism,
-    Identity,
-    Associativity,
-    Commutativity,
-    Grouping,
-    Growth,
-}
-
-impl fmt::Display for Law {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Determinism => "determinism",
-            Self::Identity => "identity",
-            Self::Associativity => "associativity",
-            Self::Commutativity => "commutativity",
-            Self::Grouping => "grouping",
-            Self::Growth => "growth",
-        })
-    }
-}
-
-/// Result of checking one law.
-#[derive(Clone, Debug, Serialize)]
-pub struct LawResult {
-    /// The law.
-    pub law: Law,
-    /// Number of checks in which it held.
-    pub checked: u64,
-    /// Number of checks without a verdict, because both sides failed alike.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub failed: u64,
-    /// Message of the first such failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<String>,
-    /// The smallest counter-example found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub broken: Option<CounterExample>,
-}
-
-/// A counter-example of a law.
-#[derive(Clone, Debug, Serialize)]
-pub struct CounterExample {
-    /// The two sides of the law and their inputs.
-    pub what: String,
-    /// Line diff of the two results.
-    pub diff: String,
-}
-
-impl LawResult {
-    fn new(law: Law) -> Self {
-        Self { law, checked: 0, failed: 0, failure: None, broken: None }
-    }
-
-    /// Returns true if the law held at least once and no counter-example was found.
-    #[must_use]
-    pub fn holds(&self) -> bool {
-        self.broken.is_none() && self.checked > 0
-    }
-
-    /// Returns true if every check failed without a verdict.
-    #[must_use]
-    pub fn is_unchecked(&self) -> bool {
-        self.broken.is_none() && self.checked == 0 && self.failed > 0
-    }
-
-    /// Withdraws the counter-example of a merge that never succeeded: a failure on one side alone
-    /// says nothing about the law.
-    fn says_nothing(&mut self, failure: &str) {
-        if self.broken.take().is_some() {
-            self.fails(failure.to_owned());
-        }
-    }
-
-    fn fails(&mut self, failure: String) {
-        self.failed += 1;
-        self.failure.get_or_insert(failure);
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
 
 impl Tester {
     /// Checks the laws that apply to this package on the partials of its cases. `seed` decides
-    /// shuffles and trees.
+    /// sequences, shuffles and trees.
     #[must_use]
     pub fn laws(&self, suite: &Suite, seed: u64) -> Vec<LawResult> {
         let groups = partials::of(self, suite);
         let mut tried = Vec::new();
-        if self.components.leaf.is_some() {
+        let mut random = ChaCha12Rng::seed_from_u64(seed);
+        if let Some(leaf) = &self.components.leaf {
             tried.push(determinism(&groups));
+            if self.package.instance == InstanceMode::Query {
+                tried.push(warm::warm(self, leaf, &groups, &mut random));
+            }
         }
         let Some(guests) = &self.components.merge else {
             return tried;
         };
-        let mut random = ChaCha12Rng::seed_from_u64(seed);
         let mut laws = Laws::default();
         let merges = Merges::default();
+        let pieces = self.components.leaf.as_ref().filter(|leaf| leaf.plugin.takes_pieces());
+        let mut cut = pieces.map(|leaf| cut::cut(self, (leaf, guests), &groups, &merges, seed));
         for group in &groups {
             let time = self.merge_time(&Lower::default());
             let folding = Folding { tester: self, guests, group, time, merges: &merges };
             laws.check(&folding, self.package.order, &mut random);
         }
         if let Some(failure) = merges.always_failed() {
-            laws.0.iter_mut().for_each(|law| law.says_nothing(&failure));
+            laws.0.iter_mut().chain(&mut cut).for_each(|law| law.says_nothing(&failure));
         }
+        tried.extend(cut);
         tried.extend(laws.0);
         tried.retain(|one| one.law != Law::Commutativity || self.package.order == MergeOrder::Any);
         tried
@@ -232,33 +154,6 @@ struct Folding<'a> {
     time: Duration,
     merges: &'a Merges,
 }
-
-/// Tally of the merge calls.
-#[derive(Default)]
-struct Merges {
-    succeeded: Cell<u64>,
-    /// Message of the first failed call.
-    failure: RefCell<Option<String>>,
-}
-
-impl Merges {
-    fn take(&self, result: Result<Bytes, String>) -> Result<Bytes, String> {
-        match &result {
-            Ok(_) => self.succeeded.set(self.succeeded.get() + 1),
-            Err(failure) => drop(self.failure.borrow_mut().get_or_insert_with(|| failure.clone())),
-        }
-        result
-    }
-
-    /// Returns the failure of the merge if none of its calls succeeded.
-    fn always_failed(&self) -> Option<String> {
-        self.failure.borrow().clone().filter(|_| self.succeeded.get() == 0)
-    }
-}
-
-/// The answer that `finish` returns for a tree, or the failure: two failures with the same message
-/// are equal.
-type FinishOutcome = Result<Bytes, String>;
 
 impl Folding<'_> {
     fn fold(&self, tree: &Tree) -> FinishOutcome {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::{Partition, PartitionKey};
+use frond_root::Partition;
 use serde::Serialize;
 
 use crate::case::{Call, Case, Lower};
@@ -110,7 +110,7 @@ impl Tester {
     pub(crate) fn leaf_calls(&self, case: &Case) -> Vec<(u32, Partition)> {
         match &case.call {
             Call::Leaf { key, index, data } => {
-                vec![(*index, Partition::new(PartitionKey::from(key.as_str()), data.clone()))]
+                vec![(*index, self.package.partition(key, data.clone()))]
             }
             Call::Query(promises) => (0_u32..).zip(cut(self, case, promises, MAX_PARTITIONS)).collect(),
             _ => Vec::new(),

@@ -116,7 +116,7 @@ impl Observed {
             usage: trial.usage,
             log: trial.log,
             took: trial.took,
-            emitted: trial.emitted.map(|emission| emission.done),
+            emitted: trial.emitted.map(|emission| emission.share()),
             outcome: None,
             partitions: None,
             keys: None,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use frond_app::Package;
 use frond_root::call::Limits;
 use frond_root::policy::budget::{leaf_time, merge_time};
-use frond_root::{Failure, FailureKind, Limit, Partition, PartitionKey};
+use frond_root::{Failure, FailureKind, Limit, Partition};
 use frond_run::load::Tell;
 use frond_run::{Components, RunError, load, usual_slots};
 use frond_sandbox::component::read;
@@ -70,7 +70,7 @@ impl Tester {
         let Some(leaf) = &self.components.leaf else {
             return Err(Fixture::new("this package has no leaf"));
         };
-        let partition = Partition::new(PartitionKey::from(key), Bytes::copy_from_slice(data));
+        let partition = self.package.partition(key, Bytes::copy_from_slice(data));
         self.call_leaf(leaf, &Bytes::copy_from_slice(query), (0, partition), &Lower::default())
     }
 
@@ -88,7 +88,7 @@ impl Tester {
     /// Returns the key of the package's law check.
     #[must_use]
     pub fn laws_key(&self) -> Option<frond_run::laws::Key> {
-        self.components.laws_key(self.package.order)
+        self.components.laws_key(self.package.order, self.package.instance)
     }
 
     pub(crate) fn call_leaf(

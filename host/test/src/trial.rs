@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use frond_root::call::Limits;
 use frond_root::{
-    Answer, CancellationToken, Event, EventKind, Events, Failure, FailureKind, Listener, Partition, PartitionKey, Usage,
+    Answer, CancellationToken, Event, EventKind, Events, Failure, FailureKind, Listener, PartitionKey, Usage,
 };
 use frond_run::{Question, RunError, ask};
 use frond_sandbox::{Guests, Leaf, Trial};
@@ -144,7 +144,7 @@ impl Tester {
             Call::Leaf { key, index, data } => {
                 let own = self.components.leaf.as_ref().ok_or_else(|| lacks("leaf"))?;
                 let leaf = self.lowered(own, case)?;
-                let partition = Partition::new(PartitionKey::from(key.as_str()), data.clone());
+                let partition = self.package.partition(key, data.clone());
                 let partition = inject::partition(&case.inject, partition, false);
                 let trial = self.call_leaf(&leaf, &case.query, (*index, partition), &case.lower)?;
                 let origin = self.origin(&case.call, own.limits, &case.lower, &case.inject);
@@ -171,8 +171,8 @@ impl Tester {
                     let trial = self.trials().split(guests, &case.query, *wanted, time);
                     keys = trial.result.as_ref().ok().map(|pieces| pieces.iter().map(|one| one.0.clone()).collect());
                     let result = trial.result.map(|pieces| pieces.into_iter().flat_map(|(_, data)| data).collect());
-                    let Trial { usage, log, took, emitted, .. } = trial;
-                    Trial { result, usage, log, took, emitted }
+                    let Trial { usage, log, took, emitted, earlier, part, .. } = trial;
+                    Trial { result, usage, log, took, emitted, earlier, part }
                 })?;
                 Ok(Observed { keys, ..observed })
             }

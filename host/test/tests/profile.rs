@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_app::{AppLimits, Package};
-use frond_root::call::Limits;
+use frond_root::call::{InstanceMode, Limits};
 use frond_root::{Partition, PartitionKey};
 use frond_sandbox::profile::{Profile, ProfileError, Sampling};
 use frond_sandbox::{Guests, Leaf, Plugin, Role, Sandbox, Settings, Trials};
@@ -42,6 +42,7 @@ fn rig(fuel: u64) -> Rig {
     let limits = Limits { fuel, ..of.merge };
     let sandbox = Sandbox::new(Settings {
         slots: 1,
+        waiting: 0,
         limits: vec![limits],
         cache: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")),
         compiler: frond_sandbox::Compiler::in_process(),
@@ -50,17 +51,25 @@ fn rig(fuel: u64) -> Rig {
     let plugin = Plugin::load(&sandbox, &wasm, &[Role::Leaf, Role::Merge], fuel > 0).unwrap();
     let plugin = std::sync::Arc::new(plugin);
     Rig {
-        leaf: Leaf { plugin: plugin.clone(), limits, deterministic: true, grants: std::sync::Arc::default() },
+        leaf: Leaf {
+            plugin: plugin.clone(),
+            limits,
+            deterministic: true,
+            grants: std::sync::Arc::default(),
+            instance: InstanceMode::Fresh,
+        },
         merge: Guests::new(sandbox.clock(), plugin, limits),
         trials: Trials::new(sandbox.clock()),
         _sandbox: sandbox,
     }
 }
 
-/// Real text of several megabytes.
+/// Real text of several megabytes, that no other change alters: where samples fall depends on it.
 fn text() -> Bytes {
-    let one = fs::read_to_string(root().join("host/ARCHITECTURE.md")).unwrap();
-    one.repeat(200).into()
+    let data = root().join("examples/wordcount/data");
+    let of = |name: &str| fs::read_to_string(data.join(name)).unwrap();
+    let all = ["sonnet-01.txt", "sonnet-18.txt", "sonnet-116.txt", "wandrers-nachtlied.txt"];
+    all.map(of).concat().repeat(4000).into()
 }
 
 impl Rig {
@@ -140,9 +149,9 @@ fn by_fuel_it_is_the_same_each_time() {
     let sum: u64 = weights.iter().sum();
     assert!(sum <= used && used - sum < 120_000, "{sum} of {used}");
     assert!(weights.iter().all(|weight| *weight >= 100_000), "{weights:?}");
-    // One instruction that moves much memory is not interrupted.
-    let longer = weights.iter().filter(|weight| **weight > 101_000).count();
-    assert!(longer <= 2, "{weights:?}");
+    // One instruction that moves much memory is not interrupted, and few move much.
+    let longer = weights.iter().filter(|weight| **weight > 103_000).count();
+    assert!(longer * 20 <= weights.len(), "{longer} of {}: {weights:?}", weights.len());
     // Sampling does not change the fuel that a call uses.
     let (sampled, _) = rig.trials.profiled("", Sampling::Fuel(100_000), || rig.call().usage.fuel);
     assert_eq!(sampled, used);

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::{Attempt, CancellationToken, Emission, FailureKind, LeafRunner, Outcome, Usage, Work};
+use frond_root::{
+    Attempt, CancellationToken, Done, Emission, FailureKind, LeafRunner, Outcome, PieceSizes, Usage, Work,
+};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::script::{End, Script, Turn};
@@ -123,6 +125,10 @@ impl LeafRunner for Leaves {
     fn slots(&self) -> usize {
         self.0.slots
     }
+
+    fn pieces(&self) -> Option<PieceSizes> {
+        None
+    }
 }
 
 /// An attempt on its slot, with the signal that stops it.
@@ -185,7 +191,7 @@ async fn work(attempt: &Attempt, turn: &Turn) {
     let start = Instant::now();
     for (after, partial, done) in &turn.emissions {
         sleep_until(start + *after).await;
-        attempt.emit(Emission { partial: partial.clone(), done: *done });
+        attempt.emit(Emission { partial: partial.clone(), done: Done::Share(*done) });
     }
     match turn.end {
         End::Never => pending().await,

@@ -4,11 +4,15 @@
 
 use std::hint::black_box;
 use std::io::Write;
-use std::time::Duration;
+use std::iter;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use frond_plugin::{Failure, Raw, emit_partial, source};
+use frond_plugin::{Failure, Raw, emit_partial, pieces, source};
 use serde_json::json;
 
+use crate::lines::{self, Mistake};
 use crate::outside;
 use crate::partial::{Output, Partial};
 
@@ -21,14 +25,19 @@ const FLOOD: usize = 100 << 20;
 /// Result of a command.
 pub type Result = std::result::Result<Output<Partial>, Failure>;
 
-/// Arguments of a command: its partition's key, its text (`0` if it has none), and the text as a
-/// number (0 if it is none).
+/// Arguments of a command: its partition's key, its text (`0` if it has none), the text as a number
+/// (0 if it is none), and the age of the instance.
 #[derive(Clone, Copy)]
 pub struct Order<'a> {
     key: &'a str,
     number: u64,
     text: &'a str,
+    /// Number of earlier calls of the instance.
+    served: u64,
 }
+
+/// Number of calls of the instance.
+static CALLS: AtomicU64 = AtomicU64::new(0);
 
 /// Name and function of a command.
 pub type Command = (&'static str, fn(Order<'_>) -> Result);
@@ -55,6 +64,7 @@ pub const COMMANDS: &[Command] = &[
     ("grow-memory", |_| grow_memory()),
     ("grow-memory-quietly", |_| outside::grow_memory_quietly()),
     ("allocate-mib", allocate_mib),
+    ("hold-mib", hold_mib),
     // These write a log or an output, most of them too much.
     ("say", say),
     ("flood-stdout", flood_stdout),
@@ -72,6 +82,31 @@ pub const COMMANDS: &[Command] = &[
     // These hand over an early partial for half of the partition, and then do not finish.
     ("emit-then-spin", |order| emit_half(order).and_then(|()| spin())),
     ("emit-then-trap", |order| emit_half(order).and_then(|()| trap())),
+    // These depend on what the instance has served before: a leaf must not.
+    ("served", |order| report(order, json!({ "served": order.served }))),
+    ("trap-after", |order| if order.served < order.number { ok(order) } else { trap() }),
+    // These take their partition piece by piece: all of it, or one piece, after which they keep a
+    // partial, return, skip the rest, or emit a partial.
+    ("pieces", |order| Ok(taken(order, &mut Pieces::default(), usize::MAX))),
+    ("keep-then-spin", |order| keep_one(order).and_then(|()| spin())),
+    ("keep-then-trap", |order| keep_one(order).and_then(|()| trap())),
+    ("pieces-early", |order| Ok(taken(order, &mut Pieces::default(), 1))),
+    ("pieces-skip", pieces_skip),
+    // This one asks the URL in its text before each piece, and keeps a partial after each.
+    ("ask-for-pieces", ask_for_pieces),
+    ("pieces-emit", |order| keep_one(order).and_then(|()| emit_half(order)).and_then(|()| ok(order))),
+    // These count the lines that begin in their pieces, and list them: rightly, or with a mistake
+    // that shows when the partition is cut.
+    ("lines", |_| lines(None)),
+    ("lines-peek", |_| lines(Some(Mistake::Peek))),
+    ("lines-drop", |_| lines(Some(Mistake::Drop))),
+    ("lines-early", |_| lines(Some(Mistake::Early))),
+    ("lines-keep-behind", |_| lines(Some(Mistake::KeepBehind))),
+    ("lines-remember", |_| lines(Some(Mistake::Remember))),
+    // These do it through the SDK's reader: they keep rightly, without the latest line, or never.
+    ("read-lines", |_| lines::read(|_, after| Some(after)).map(Output::Value)),
+    ("read-lines-keep-behind", |_| lines::read(|before, _| Some(before)).map(Output::Value)),
+    ("read-lines-keep-none", |_| lines::read(|_, _| None).map(Output::Value)),
     // These report their environment.
     ("clock", |order| report(order, outside::clock())),
     ("env", |order| report(order, outside::everything())),
@@ -98,7 +133,8 @@ pub const COMMANDS: &[Command] = &[
 /// Runs a command, written as `name`, `name:number` or `name:text`. An unknown command is `ok`.
 pub fn obey(command: &str, key: &str) -> Result {
     let (name, text) = command.split_once(':').unwrap_or((command, "0"));
-    let order = Order { key, number: text.parse().unwrap_or(0), text };
+    let served = CALLS.fetch_add(1, Ordering::Relaxed);
+    let order = Order { key, number: text.parse().unwrap_or(0), text, served };
     let run = COMMANDS.iter().find(|(known, _)| *known == name).map_or(ok as fn(Order<'_>) -> Result, |(_, run)| *run);
     run(order)
 }
@@ -206,6 +242,13 @@ fn allocate_mib(order: Order<'_>) -> Result {
     ok(order)
 }
 
+/// Runs `hold-mib:N`: allocates and touches N MiB, then sleeps forever.
+fn hold_mib(order: Order<'_>) -> Result {
+    let held = vec![1_u8; (order.number as usize) << 20];
+    black_box(&held);
+    sleep()
+}
+
 /// Fills 1 GiB. In wasm that is one instruction, during which no epoch or fuel check runs.
 pub fn fill() -> std::result::Result<(), Failure> {
     black_box(vec![1_u8; 1 << 30]);
@@ -285,6 +328,79 @@ fn http_invalid(order: Order<'_>) -> Result {
 
 fn emit_half(order: Order<'_>) -> std::result::Result<(), Failure> {
     emit_partial(Partial::one(order.key), 0.5)
+}
+
+/// Pieces that were taken so far.
+#[derive(Default)]
+struct Pieces {
+    taken: Option<Range<u64>>,
+}
+
+impl Pieces {
+    /// Takes at most `most` pieces.
+    fn take(&mut self, most: usize) {
+        for piece in iter::from_fn(pieces::next).take(most) {
+            self.taken.get_or_insert(piece.clone()).end = piece.end;
+        }
+    }
+
+    /// Makes a partial that reports the units of the pieces, under the key with the first unit.
+    fn partial(&self, order: Order<'_>) -> Partial {
+        let Range { start, end } = self.taken.clone().unwrap_or(0..0);
+        Partial::report(&format!("{}@{start}", order.key), json!({ "begin": start, "end": end }))
+    }
+}
+
+fn taken(order: Order<'_>, pieces: &mut Pieces, most: usize) -> Output<Partial> {
+    pieces.take(most);
+    Output::Value(pieces.partial(order))
+}
+
+/// Time for a unit, so that the size of the pieces does not depend on the machine.
+const UNIT: Duration = Duration::from_micros(50);
+
+/// Takes pieces, and keeps a partial after each. Before each it asks, and tells the units so far;
+/// after the last it tells them, too. The count is the sum of the units' squares.
+fn ask_for_pieces(order: Order<'_>) -> Result {
+    let mut pieces = Pieces::default();
+    let mut count = 0_u64;
+    let tell = |what: &str, taken: Range<u64>| {
+        let Range { start, end } = taken;
+        outside::http(&format!("POST {}/{what}/{}/{start}-{end}", order.text, order.key)).map(drop)
+    };
+    loop {
+        let before = pieces.taken.clone().unwrap_or(0..0);
+        tell("next", before.clone())?;
+        let begun = Instant::now();
+        pieces.take(1);
+        let Some(taken) = pieces.taken.clone().filter(|taken| *taken != before) else { break };
+        let units = before.end.max(taken.start)..taken.end;
+        while begun.elapsed() < UNIT * u32::try_from(units.end - units.start).unwrap_or(u32::MAX) {}
+        count = units.fold(count, |sum, unit| sum.wrapping_add((unit + 1).pow(2)));
+        pieces::keep(Partial { count, ..Partial::default() })?;
+    }
+    tell("last", pieces.taken.unwrap_or(0..0))?;
+    Ok(Output::Value(Partial { count, ..Partial::default() }))
+}
+
+fn keep_one(order: Order<'_>) -> std::result::Result<(), Failure> {
+    let mut pieces = Pieces::default();
+    pieces.take(1);
+    pieces::keep(pieces.partial(order))?;
+    // This one is not in the partial.
+    pieces.take(1);
+    Ok(())
+}
+
+fn pieces_skip(order: Order<'_>) -> Result {
+    let mut pieces = Pieces::default();
+    pieces.take(1);
+    pieces::skip_rest();
+    Ok(taken(order, &mut pieces, usize::MAX))
+}
+
+fn lines(mistake: Option<Mistake>) -> Result {
+    lines::count(mistake).map(Output::Value)
 }
 
 fn read_source(order: Order<'_>) -> Result {

@@ -26,6 +26,7 @@ use frond_plugin::{Coverage, Failure, Partition};
 use serde::Deserialize;
 
 pub mod leaf;
+pub mod lines;
 pub mod merger;
 pub mod outside;
 pub mod partial;
@@ -64,9 +65,12 @@ fn process(query: Query, partition: Partition) -> Result<Output<Partial>, Failur
 }
 
 fn merge(query: Query, partials: Vec<Output<Partial>>) -> Result<Output<Partial>, Failure> {
-    let partials = partials.into_iter().filter_map(Output::value);
+    let partials: Vec<_> = partials.into_iter().filter_map(Output::value).collect();
     match query.merge_fault.as_deref() {
-        Some("lie") => Ok(Output::Value(Partial::merge(partials.skip(1)))),
+        Some("lie") => Ok(Output::Value(Partial::merge(partials.into_iter().skip(1)))),
+        Some("unavailable-of-many") if partials.len() > 2 => {
+            Err(Failure::unavailable("there are more than two partials"))
+        }
         fault => merger::obey(fault, || Partial::merge(partials)),
     }
 }

@@ -1,5 +1,6 @@
-//! Commands of merge, finish and split. Merge has one more, `lie`: it drops its first partial, so
-//! that the answer depends on the grouping. All have `http:`, like the leaf.
+//! Commands of merge, finish and split. Merge has two more: `lie` drops its first partial, so that
+//! the answer depends on the grouping, and `unavailable-of-many` fails if there are more than two.
+//! All have `http:`, like the leaf.
 
 use frond_plugin::Failure;
 

@@ -17,17 +17,22 @@
 //! is missing, the numbers of its later lines are unknown: a match then has its `"offset"` in bytes
 //! instead of `"line"`.
 //!
+//! A leaf takes its partition piece by piece, so a long file may be cut while it is searched.
+//!
 //! [`search`] finds lines, [`partial`] joins the pieces of a file.
 
 use std::collections::BTreeMap;
 
-use frond_plugin::{Coverage, Failure, Partition};
+use frond_plugin::{Coverage, Failure, Partition, pieces, source};
+use grep_regex::RegexMatcher;
 use serde::{Deserialize, Serialize};
 
+mod leaf;
 pub mod origin;
 pub mod partial;
 pub mod search;
 
+use leaf::Leaf;
 use origin::Origin;
 use partial::{Hit, Partial, Segment};
 
@@ -98,36 +103,29 @@ pub struct Match {
     pub cut: bool,
 }
 
-frond_plugin::leaf!(process);
+frond_plugin::leaf!(prepare, process);
 frond_plugin::merger!(merge, finish);
 
-fn process(query: Query, partition: Partition) -> Result<Partial, Failure> {
-    let matcher = search::matcher(&query.pattern, query.ignore_case).map_err(Failure::InvalidQuery)?;
-    let found = search::search(&matcher, &partition.data, query.first);
-    Ok(partial(&query, Origin::of(&partition.key), &partition.data, found))
+/// A query with its compiled pattern: an instance compiles it once, which takes longer than the
+/// search of a small file.
+struct Prepared {
+    query: Query,
+    matcher: RegexMatcher,
 }
 
-/// Converts a leaf's search result into a partial.
-fn partial(query: &Query, origin: Origin<'_>, content: &[u8], found: search::Found<'_>) -> Partial {
-    let mut partial = Partial { lines: found.lines, ..Partial::default() };
-    if query.counts == Counts::Files && found.lines > 0 {
-        partial.counts.insert(origin.file.to_owned(), found.lines);
+fn prepare(query: Query) -> Result<Prepared, Failure> {
+    let matcher = search::matcher(&query.pattern, query.ignore_case).map_err(Failure::InvalidQuery)?;
+    Ok(Prepared { query, matcher })
+}
+
+fn process(Prepared { query, matcher }: &Prepared, partition: Partition) -> Result<Partial, Failure> {
+    let mut leaf = Leaf::new(query, Origin::of(&partition.key), source::size());
+    let mut lines = pieces::lines();
+    while let Some(block) = lines.next_block() {
+        leaf.search(matcher, &block);
+        lines.keep(|| leaf.partial())?;
     }
-    match origin.offset {
-        None => partial.whole_files = u64::from(found.lines > 0),
-        Some(start) => {
-            let segment = Segment {
-                start,
-                end: start + content.len() as u64,
-                newlines: memchr::memchr_iter(b'\n', content).count() as u64,
-                lines: found.lines,
-            };
-            partial.cut_files.insert(origin.file.to_owned(), vec![segment]);
-        }
-    }
-    let base = origin.offset.unwrap_or(0);
-    partial.first = found.first.iter().map(|line| Hit::new(origin.file, base, line)).collect();
-    partial
+    Ok(leaf.partial())
 }
 
 fn merge(query: Query, partials: Vec<Partial>) -> Result<Partial, Failure> {

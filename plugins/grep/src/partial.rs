@@ -64,7 +64,7 @@ pub struct Hit {
 }
 
 impl Hit {
-    /// Makes a hit from a matching line of the piece that begins at `base`.
+    /// Makes a hit from a matching line of the segment that begins at `base`.
     pub fn new(file: &str, base: u64, line: &Line<'_>) -> Self {
         let (text, cut) = shown(line.text);
         Self { file: file.to_owned(), offset: base + line.offset, base, line: line.number, text, cut }

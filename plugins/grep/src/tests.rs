@@ -1,8 +1,8 @@
 //! Tests from files to the answer, with and without missing pieces.
 
-use frond_plugin::{Coverage, Failure, Partition};
+use frond_plugin::{Coverage, Failure, Partition, testing};
 
-use crate::{Query, finish, merge, process};
+use crate::{Query, finish, merge, prepare, process};
 
 const COVERAGE: Coverage = Coverage { planned: 100, covered: 100, complete: true };
 
@@ -12,7 +12,8 @@ fn query(json: &str) -> Query {
 
 fn leaf(query_json: &str, key: &str, content: &str) -> Result<crate::Partial, Failure> {
     let partition = Partition { key: key.to_owned(), index: 0, data: content.as_bytes().to_vec() };
-    process(query(query_json), partition)
+    let prepared = prepare(query(query_json))?;
+    testing::partition(content.as_bytes(), 3, || process(&prepared, partition))
 }
 
 fn check(query_json: &str, partitions: &[(&str, &str)], expect: &str) {
@@ -67,4 +68,24 @@ fn nothing_found_is_an_answer() {
 fn a_bad_pattern_is_the_query_s_failure() {
     let failure = leaf(r#"{"pattern": "["}"#, "f", "a").unwrap_err();
     assert!(matches!(failure, Failure::InvalidQuery(reason) if reason.starts_with("regex parse error")));
+}
+
+#[test]
+fn a_file_that_is_cut_while_it_is_searched_gives_the_same_answer() {
+    let content = "a\nb\n\nca\nb\na";
+    let whole = leaf(r#"{"pattern": "a|^$", "counts": "files"}"#, "f", content).unwrap();
+    let json = |partials| {
+        let query = || query(r#"{"pattern": "a|^$", "counts": "files"}"#);
+        let answer = finish(query(), Some(merge(query(), partials).unwrap()), COVERAGE).unwrap();
+        serde_json::to_string(&answer).unwrap()
+    };
+    let size = content.len() as u64;
+    for cut in 0..=size {
+        let part = |range| {
+            let partition = Partition { key: "f".to_owned(), index: 0, data: Vec::new() };
+            let prepared = prepare(query(r#"{"pattern": "a|^$", "counts": "files"}"#)).unwrap();
+            testing::share(content.as_bytes(), range, 2, || process(&prepared, partition)).unwrap()
+        };
+        assert_eq!(json(vec![part(cut..size), part(0..cut)]), json(vec![whole.clone()]), "{cut}");
+    }
 }

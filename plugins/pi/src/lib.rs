@@ -1,6 +1,6 @@
 //! Monte Carlo estimate of pi: a leaf and its merge in one component.
 //!
-//! A partition is a range of integers, `{"start": 0, "end": 1000}`, without its end. Each integer
+//! A partition is a range of integers, `{"start":0,"end":1000}`, without its end. Each integer
 //! is one sample: its hash gives a point in the unit square, which is a hit if it lies inside the
 //! quarter circle. The share of hits is near π/4. All values up to the answer are integers, so the
 //! answer does not depend on how the range is cut and how partials are grouped.
@@ -12,19 +12,16 @@
 //! larger standard error, so nothing is scaled; the answer has the planned number of samples.
 //! Without any sample, `pi` and `std-error` are null.
 //!
-//! A leaf hands over its hits every [`BLOCK`] samples, so the work of a leaf that is cut off still
-//! counts.
+//! A leaf takes its range piece by piece, and hands over its hits between pieces. So a range may be
+//! cut while it runs, and the work of a leaf that is cut off still counts.
 
 use std::ops::Range;
 
-use frond_plugin::{Coverage, Failure, Partition, emit_partial};
+use frond_plugin::{Coverage, Failure, Partition, pieces};
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 mod tests;
-
-/// Number of samples between two early partials of a leaf: some milliseconds of work.
-pub const BLOCK: u64 = 1 << 20;
 
 /// Query of a client.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -37,14 +34,6 @@ pub struct Query {
 
 fn default_seed() -> u64 {
     1
-}
-
-/// A partition's content: the integers from `start` up to, but not including, `end`.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Span {
-    start: i64,
-    end: i64,
 }
 
 /// Partial: the samples of one or more leaves. It is a monoid under [`Sampled::and`].
@@ -77,20 +66,12 @@ pub struct Answer {
 frond_plugin::leaf!(process);
 frond_plugin::merger!(merge, finish);
 
-fn process(query: Query, mut partition: Partition) -> Result<Sampled, Failure> {
-    let Span { start, end } = partition.take()?;
-    if start > end {
-        return Err(Failure::InvalidPartition(format!("the range {start}..{end} ends before it starts")));
-    }
-    let planned = end.abs_diff(start);
+fn process(query: Query, _: Partition) -> Result<Sampled, Failure> {
     let mut sampled = Sampled::default();
-    while sampled.samples < planned {
-        let from = start.wrapping_add_unsigned(sampled.samples);
-        let block = BLOCK.min(planned - sampled.samples);
-        sampled = sampled.and(sample(query.seed, from..from.wrapping_add_unsigned(block)));
-        if sampled.samples < planned {
-            emit_partial(sampled, sampled.samples as f64 / planned as f64)?;
-        }
+    let mut integers = pieces::integers()?;
+    while let Some(range) = integers.next() {
+        sampled = sampled.and(sample(query.seed, range));
+        integers.keep(|| sampled)?;
     }
     Ok(sampled)
 }

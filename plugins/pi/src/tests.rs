@@ -1,15 +1,14 @@
 //! Tests that the estimate is near pi, and that it does not depend on how the range is cut.
 
+use std::ops::Range;
+
+use frond_plugin::testing::{partition, range};
 use frond_plugin::{Coverage, Failure, Partition};
 use proptest::prelude::*;
 
 use super::{Query, Sampled, answer, merge, process, sample};
 
 const WHOLE: Coverage = Coverage { planned: 1000, covered: 1000, complete: true };
-
-fn partition(data: &str) -> Partition {
-    Partition { key: "0".to_owned(), index: 0, data: data.as_bytes().to_vec() }
-}
 
 #[test]
 fn a_million_points_estimate_pi() {
@@ -27,27 +26,26 @@ fn seeds_take_other_points() {
     assert_ne!(sample(1, 0..100_000).hits, sample(2, 0..100_000).hits);
 }
 
+fn leaf() -> Result<Sampled, Failure> {
+    process(Query { seed: 1 }, Partition { key: "0".to_owned(), index: 0, data: Vec::new() })
+}
+
 #[test]
 fn a_leaf_samples_its_range() {
-    let sampled = process(Query { seed: 1 }, partition(r#"{"start": 5, "end": 10000005}"#)).unwrap();
-    assert_eq!(sampled, sample(1, 5..10_000_005));
-    let negative = process(Query { seed: 1 }, partition(r#"{"start": -5, "end": 5}"#)).unwrap();
-    assert_eq!(negative, sample(1, -5..0).and(sample(1, 0..5)));
-    let none = process(Query { seed: 1 }, partition(r#"{"start": 5, "end": 5}"#)).unwrap();
-    assert_eq!(none, Sampled::default());
+    assert_eq!(range(5..10_000_005, 300_000, leaf).unwrap(), sample(1, 5..10_000_005));
+    assert_eq!(range(-5..5, 300_000, leaf).unwrap(), sample(1, -5..0).and(sample(1, 0..5)));
+    assert_eq!(range(5..5, 300_000, leaf).unwrap(), Sampled::default());
 }
 
 #[test]
 fn a_partition_that_is_no_range_is_refused() {
-    let reason = |data| match process(Query { seed: 1 }, partition(data)) {
+    let reason = |result| match result {
         Err(Failure::InvalidPartition(reason)) => reason,
         other => panic!("{other:?}"),
     };
-    assert_eq!(reason(r#"{"start": 5, "end": 4}"#), "the range 5..4 ends before it starts");
-    assert_eq!(
-        reason("5"),
-        "partition 0 cannot be read: invalid type: integer `5`, expected struct Span at line 1 column 1"
-    );
+    assert_eq!(reason(range(Range { start: 5, end: 4 }, 1, leaf)), "the range 5..4 ends before it starts");
+    let written = reason(partition(br#"{"start": 5, "end": 6}"#, 1, leaf));
+    assert!(written.starts_with("its pieces count bytes, not integers"), "{written}");
 }
 
 #[test]

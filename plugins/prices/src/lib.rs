@@ -1,5 +1,5 @@
 //! Fares of a journey by operator: every leaf calls the HTTP API of the operator that its
-//! partition's key names.
+//! partition's key names. The split asks the API which operators there are.
 //!
 //! Query: `{"api": "http://127.0.0.1:7878", "from": "London", "to": "York"}`, where `api` is the
 //! base URL of the operators' APIs.
@@ -52,16 +52,27 @@ pub struct Answer {
 
 frond_plugin::leaf!(process);
 frond_plugin::merger!(merge, finish);
+frond_plugin::splitter!(split);
 
 fn process(query: Query, partition: Partition) -> Result<Vec<Fare>, Failure> {
-    let url = url(&query, &partition.key);
-    let response = match http::get(&url) {
-        Err(wrong @ http::Error::Invalid(_)) => return Err(Failure::invalid_query(wrong)),
-        response => response?,
-    };
+    let response = get(&url(&query, &partition.key))?;
     match response.status {
         404 => Ok(Vec::new()),
         _ => Ok(vec![response.success()?.json()?]),
+    }
+}
+
+/// Makes a partition of each operator, however many there are.
+fn split(query: Query, _wanted: u32) -> Result<Vec<Partition>, Failure> {
+    let operators: Vec<String> = get(&format!("{}/operators", base(&query)))?.success()?.json()?;
+    Ok((0..).zip(operators).map(|(index, key)| Partition { key, index, data: Vec::new() }).collect())
+}
+
+/// Asks an API. A base URL that is none is the query's fault.
+fn get(url: &str) -> Result<http::Response, Failure> {
+    match http::get(url) {
+        Err(wrong @ http::Error::Invalid(_)) => Err(Failure::invalid_query(wrong)),
+        response => Ok(response?),
     }
 }
 
@@ -79,9 +90,13 @@ fn finish(query: Query, merged: Option<Vec<Fare>>, coverage: Coverage) -> Result
 
 /// Returns the URL of an operator's fare for the journey.
 fn url(query: &Query, operator: &str) -> String {
-    let api = query.api.trim_end_matches('/');
+    let api = base(query);
     let [operator, from, to] = [operator, &query.from, &query.to].map(escaped);
     format!("{api}/{operator}/fare?from={from}&to={to}")
+}
+
+fn base(query: &Query) -> &str {
+    query.api.trim_end_matches('/')
 }
 
 /// Percent-encodes text for a URL's path or query: all bytes but unreserved characters (RFC 3986,

@@ -22,6 +22,8 @@ fn an_api_that_is_no_url_is_the_query_s_fault() {
     assert!(matches!(process(query("nonsense"), partition()), Err(Failure::InvalidQuery(_))));
     // Natively there is no network.
     assert!(matches!(process(query("http://a"), partition()), Err(Failure::Unavailable(_))));
+    assert!(matches!(split(query("nonsense"), 2), Err(Failure::InvalidQuery(_))));
+    assert!(matches!(split(query("http://a"), 2), Err(Failure::Unavailable(_))));
 }
 
 #[test]

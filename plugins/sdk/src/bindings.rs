@@ -20,7 +20,7 @@ pub mod merger {
         world: "merger",
         pub_export_macro: true,
         export_macro_name: "export",
-        with: { "frond:plugin/types@0.1.0": crate::bindings::leaf::frond::plugin::types },
+        with: { "frond:plugin/types@0.1.1": crate::bindings::leaf::frond::plugin::types },
     });
 }
 
@@ -31,7 +31,7 @@ pub mod splitter {
         world: "splitter",
         pub_export_macro: true,
         export_macro_name: "export",
-        with: { "frond:plugin/types@0.1.0": crate::bindings::leaf::frond::plugin::types },
+        with: { "frond:plugin/types@0.1.1": crate::bindings::leaf::frond::plugin::types },
     });
 }
 

@@ -1,6 +1,10 @@
 //! Runtime of the macros: decodes the arguments, calls the author's function, and encodes its
 //! result.
 
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use crate::{Coverage, Decode, Encode, Failure, Partition};
 
 #[cfg(test)]
@@ -17,6 +21,48 @@ pub fn process<Q: Decode, P: Encode>(
     partition: Partition,
 ) -> Result<Vec<u8>, Failure> {
     encoded("the partial", process(decoded(query)?, partition)?)
+}
+
+/// Calls a leaf's function with the state that `prepare` makes of the query, and encodes its
+/// partial. An instance prepares a query once.
+pub fn process_prepared<Q: Decode, S: 'static, P: Encode, F: FnOnce(Q) -> Result<S, Failure> + 'static>(
+    prepare: F,
+    process: impl FnOnce(&S, Partition) -> Result<P, Failure>,
+    query: Vec<u8>,
+    partition: Partition,
+) -> Result<Vec<u8>, Failure> {
+    let state = prepared(prepare, query)?;
+    encoded("the partial", process(&state, partition)?)
+}
+
+/// State of the last prepared query.
+struct Prepared {
+    /// Type of the function that made the state.
+    prepare: TypeId,
+    query: Vec<u8>,
+    state: Rc<dyn Any>,
+}
+
+thread_local! {
+    static PREPARED: RefCell<Option<Prepared>> = const { RefCell::new(None) };
+}
+
+/// Returns the state of exactly this query and this function: the last one, or a new one.
+fn prepared<Q: Decode, S: 'static, F: FnOnce(Q) -> Result<S, Failure> + 'static>(
+    prepare: F,
+    query: Vec<u8>,
+) -> Result<Rc<S>, Failure> {
+    let function = TypeId::of::<F>();
+    let last = PREPARED.with_borrow(|last| {
+        let same = last.as_ref().filter(|last| last.prepare == function && last.query == query)?;
+        same.state.clone().downcast().ok()
+    });
+    if let Some(state) = last {
+        return Ok(state);
+    }
+    let state = Rc::new(prepare(decoded(query.clone())?)?);
+    PREPARED.set(Some(Prepared { prepare: function, query, state: state.clone() }));
+    Ok(state)
 }
 
 /// Calls a merge function with the decoded query and partials, and encodes the merged partial.

@@ -13,7 +13,7 @@
 //! whose macros it uses.
 //!
 //! ```
-//! use frond_plugin::{Coverage, Failure, Partition};
+//! use frond_plugin::{Coverage, Failure, Partition, pieces};
 //!
 //! #[derive(serde::Deserialize)]
 //! #[serde(deny_unknown_fields)]
@@ -22,8 +22,14 @@
 //! }
 //!
 //! frond_plugin::leaf!(process);
-//! fn process(query: Query, partition: Partition) -> Result<u64, Failure> {
-//!     Ok(partition.data.iter().filter(|byte| **byte == query.byte).count() as u64)
+//! fn process(query: Query, _: Partition) -> Result<u64, Failure> {
+//!     let mut count = 0;
+//!     let mut chunks = pieces::chunks();
+//!     while let Some(chunk) = chunks.next_chunk() {
+//!         count += chunk.bytes.iter().filter(|byte| **byte == query.byte).count() as u64;
+//!         chunks.keep(|| count)?;
+//!     }
+//!     Ok(count)
 //! }
 //!
 //! frond_plugin::merger!(merge, finish);
@@ -43,21 +49,49 @@
 //! [`Failure::InvalidQuery`]; the message has the position of the error.
 //!
 //! A leaf calls [`remaining`] for the time until it is cut off, and [`emit_partial`] to hand over
-//! an early partial. A leaf whose partitions may be larger than its memory reads them through
-//! [`source`]. A leaf or a split uses the grants of its app through [`http`] and [`config`]; it
+//! an early partial. A leaf that takes its partition as [`pieces`] shares a long partition with
+//! idle slots, leaves what it has done when it is cut off, and needs no memory for the whole
+//! content. Prefer it wherever the content consists of records. A leaf that calls neither `pieces`
+//! nor [`source`] gets the whole content in [`Partition::data`]; with `source` alone it reads at
+//! any offset. A leaf or a split uses the grants of its app through [`http`] and [`config`]; it
 //! uses granted files and environment variables through `std`, as usual. A component only imports
 //! the interfaces that it calls.
+//!
+//! # State of a query
+//!
+//! Work that every partition of a query needs, such as compiling a pattern, goes to a function of
+//! its own. An instance calls that function once a query. With `instance = "query"` in `[leaf]` of
+//! the app's `frond.toml`, a slot keeps the instance for its partitions of the query; by default
+//! each partition has a fresh instance, and the same source serves both.
+//!
+//! ```
+//! use std::collections::BTreeSet;
+//!
+//! use frond_plugin::{Failure, Partition};
+//!
+//! frond_plugin::leaf!(prepare, process);
+//! fn prepare(words: Vec<String>) -> Result<BTreeSet<String>, Failure> {
+//!     Ok(words.into_iter().collect())
+//! }
+//! fn process(words: &BTreeSet<String>, partition: Partition) -> Result<usize, Failure> {
+//!     let text = partition.text()?;
+//!     Ok(text.split_whitespace().filter(|word| words.contains(*word)).count())
+//! }
+//! ```
+//!
+//! A partition must get the same partial whatever ran before it in the instance: the law `warm` of
+//! `frond test` checks that.
 //!
 //! # Building
 //!
 //! Set `crate-type = ["cdylib", "rlib"]`, then run `cargo build --release --target wasm32-wasip2`.
 //! On any other target the macros export nothing, so `cargo test` runs the functions natively.
 //!
-//! Every call runs in a fresh instance, so a plugin pays for its start-up code on every partition.
-//! Link with `-C link-arg=--initial-memory=16777216`, so that an ordinary call never grows its
-//! memory: that costs more than the rest of an instance's start. Prefer maps without a random seed
-//! to std's `HashMap`, which gets its seed by a host call. A panic cannot be caught in WebAssembly:
-//! it is printed to the log, and the partition fails as `trap`.
+//! A plugin pays for its start-up code in every instance. Link with
+//! `-C link-arg=--initial-memory=16777216`, so that an ordinary call never grows its memory: that
+//! costs more than the rest of an instance's start. Prefer maps without a random seed to std's
+//! `HashMap`, which gets its seed by a host call. A panic cannot be caught in WebAssembly: it is
+//! printed to the log, and the partition fails as `trap`.
 
 mod bindings;
 #[doc(hidden)]
@@ -69,7 +103,10 @@ mod failure;
 pub mod http;
 mod macros;
 mod partition;
+pub mod pieces;
 pub mod source;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
 
 pub use bindings::{Coverage, Failure, Partition};
 #[doc(hidden)]

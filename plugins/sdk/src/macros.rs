@@ -1,11 +1,24 @@
 //! Macros that export functions from a component.
 
-/// Exports `fn(query: Q, partition: Partition) -> Result<P, Failure>` as the component's leaf.
+/// Exports one or two functions as the component's leaf:
+/// `fn(query: Q, partition: Partition) -> Result<P, Failure>`, or
+/// `fn(query: Q) -> Result<S, Failure>` and
+/// `fn(state: &S, partition: Partition) -> Result<P, Failure>`.
 ///
 /// `Q` must implement [`Decode`](crate::Decode), and `P` must implement [`Encode`](crate::Encode).
+/// With two functions, the first prepares what every partition of a query needs, such as a compiled
+/// pattern. An instance prepares a query once: with `instance = "query"` in the app's `frond.toml`,
+/// once for the partitions that a slot runs of the query. In a fresh instance it is called for each
+/// partition. The state must not change an answer from one partition to the next.
 #[macro_export]
 macro_rules! leaf {
     ($process:path) => {
+        $crate::leaf!(@export process, $process);
+    };
+    ($prepare:path, $process:path) => {
+        $crate::leaf!(@export process_prepared, $prepare, $process);
+    };
+    (@export $call:ident, $($function:path),+) => {
         const _: () = {
             /// Guest of the role leaf, which calls the author's function.
             struct Leaf;
@@ -14,7 +27,7 @@ macro_rules! leaf {
                     query: ::std::vec::Vec<u8>,
                     partition: $crate::Partition,
                 ) -> ::std::result::Result<::std::vec::Vec<u8>, $crate::Failure> {
-                    $crate::call::process($process, query, partition)
+                    $crate::call::$call($($function),+, query, partition)
                 }
             }
             const _: fn() = $crate::call::exported::<Leaf>;

@@ -3,7 +3,7 @@
 //! A word is a maximal run of characters that are alphanumeric by Unicode's definition, each
 //! lower-cased separately. Everything else separates words: spaces, punctuation (so `don't` is two
 //! words), combining marks, and every byte that is not part of valid UTF-8. The source must cut
-//! between words, for example at line ends.
+//! between words, for example at line ends, as the leaf does when its partition is cut.
 //!
 //! Query: `{"top": 10}`, where `top` is the number of words to list (10 if it is missing).
 //!
@@ -15,7 +15,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use frond_plugin::{Coverage, Failure, Partition};
+use frond_plugin::{Coverage, Failure, Partition, pieces, source};
 use serde::{Deserialize, Serialize};
 
 pub mod counts;
@@ -24,6 +24,8 @@ pub mod scan;
 pub mod table;
 
 pub use counts::Counts;
+
+use table::Table;
 
 #[cfg(test)]
 mod tests;
@@ -64,8 +66,14 @@ pub struct Word {
 frond_plugin::leaf!(process);
 frond_plugin::merger!(merge, finish);
 
-fn process(_: Query, partition: Partition) -> Result<Counts, Failure> {
-    Ok(scan::count(&partition.data))
+fn process(_: Query, _: Partition) -> Result<Counts, Failure> {
+    let mut table = Table::for_text(usize::try_from(source::size()).unwrap_or(usize::MAX));
+    let mut lines = pieces::lines();
+    while let Some(block) = lines.next_block() {
+        scan::count_into(block.bytes, &mut table);
+        lines.keep(|| table.to_counts())?;
+    }
+    Ok(table.into_counts())
 }
 
 fn merge(_: Query, partials: Vec<Counts>) -> Result<Counts, Failure> {

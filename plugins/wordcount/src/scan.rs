@@ -14,15 +14,20 @@ mod tests;
 /// Counts the words of `text`.
 pub fn count(text: &[u8]) -> Counts {
     let mut table = Table::for_text(text.len());
+    count_into(text, &mut table);
+    table.into_counts()
+}
+
+/// Counts the words of `text` in addition to those that are counted already.
+pub fn count_into(text: &[u8], table: &mut Table) {
     let mut scratch = Vec::new();
     let mut at = 0;
     while at < text.len() {
-        at = match ascii_step(text, at, &mut table) {
+        at = match ascii_step(text, at, table) {
             Some(next) => next,
-            None => character_step(text, at, &mut table, &mut scratch),
+            None => character_step(text, at, table, &mut scratch),
         };
     }
-    table.into_counts()
 }
 
 /// Skips separators, or counts one word of fewer than 16 ASCII characters, and returns the offset

@@ -93,19 +93,34 @@ impl Table {
     pub fn into_counts(self) -> Counts {
         let mut short: Vec<_> = self.slots.into_iter().filter(|slot| slot.count > 0).collect();
         short.sort_unstable_by_key(|slot| slot.word);
-        let mut long: Vec<_> = self.long.iter().map(|(word, count)| Entry::new(word, *count)).collect();
-        long.sort_unstable_by(Entry::cmp_word);
-        let mut counts = Writer::with_capacity(short.len() * 10 + long.len() * 32);
-        let mut long = long.into_iter().peekable();
-        for Slot { word, count } in short {
-            let bytes = word.to_bytes();
-            let entry = Entry::new(bytes.get(..word.length()).unwrap_or_default(), count);
-            while let Some(before) = long.next_if(|one| one.cmp_word(&entry).is_lt()) {
-                counts.push(before);
-            }
-            counts.push(entry);
-        }
-        long.for_each(|entry| counts.push(entry));
-        counts.finish()
+        encode(short.into_iter(), &self.long)
     }
+
+    /// Encodes the counts so far, sorted by word. Besides the counts it takes little memory: less
+    /// than the table has taken while it grew.
+    pub fn to_counts(&self) -> Counts {
+        let slot = |at: &u32| self.slots.get(*at as usize).copied().unwrap_or_default();
+        let mut short = Vec::with_capacity(self.used);
+        short.extend((0..).zip(&self.slots).filter(|(_, slot)| slot.count > 0).map(|(at, _)| at));
+        short.sort_unstable_by_key(|at| slot(at).word);
+        encode(short.iter().map(slot), &self.long)
+    }
+}
+
+/// Encodes counts: of short words, sorted, and of long ones.
+fn encode(short: impl ExactSizeIterator<Item = Slot>, long: &HashMap<Box<[u8]>, u64, FixedState>) -> Counts {
+    let mut long: Vec<_> = long.iter().map(|(word, count)| Entry::new(word, *count)).collect();
+    long.sort_unstable_by(Entry::cmp_word);
+    let mut counts = Writer::with_capacity(short.len() * 12 + long.len() * 32);
+    let mut long = long.into_iter().peekable();
+    for Slot { word, count } in short {
+        let bytes = word.to_bytes();
+        let entry = Entry::new(bytes.get(..word.length()).unwrap_or_default(), count);
+        while let Some(before) = long.next_if(|one| one.cmp_word(&entry).is_lt()) {
+            counts.push(before);
+        }
+        counts.push(entry);
+    }
+    long.for_each(|entry| counts.push(entry));
+    counts.finish()
 }

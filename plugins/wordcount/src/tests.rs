@@ -1,9 +1,10 @@
 //! Tests from text to answer, for a whole text and for pieces.
 
+use frond_plugin::{Partition, testing};
 use proptest::prelude::*;
 
 use crate::counts::Counts;
-use crate::{Query, answer, scan};
+use crate::{Query, answer, process, scan};
 
 const TEXT: &str = "The cat and the dog.\nThe DOG and the cat, and a cow!\n";
 
@@ -44,5 +45,17 @@ proptest! {
         let whole = scan::count(lines.join("\n").as_bytes());
         let pieces = lines.iter().map(|line| scan::count(line.as_bytes())).collect();
         prop_assert_eq!(Counts::merge(pieces), Ok(whole));
+    }
+
+    #[test]
+    fn shares_cut_anywhere_count_like_the_whole(text in "[a-cé ,\n]{0,60}", cut in 0..60_usize, piece in 1_u64..20) {
+        let size = text.len() as u64;
+        let cut = (cut as u64).min(size);
+        let leaf = |range| {
+            let partition = Partition { key: "f".to_owned(), index: 0, data: Vec::new() };
+            testing::share(text.as_bytes(), range, piece, || process(Query { top: 3 }, partition)).unwrap()
+        };
+        let whole = scan::count(text.as_bytes());
+        prop_assert_eq!(Counts::merge(vec![leaf(0..cut), leaf(cut..size)]), Ok(whole));
     }
 }

@@ -23,18 +23,37 @@ fn get(address: &str, path: &str) -> String {
     answer
 }
 
-#[test]
-fn it_says_where_it_listens_and_answers_there() {
+/// Starts a server. Returns it with its address.
+fn started(args: &[&str]) -> (Server, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_operators"));
-    command.args(["--listen", "127.0.0.1:0", "--silent", "Dales"]).stdout(Stdio::piped());
+    command.args(["--listen", "127.0.0.1:0"]).args(args).stdout(Stdio::piped());
     let mut server = Server(command.spawn().unwrap());
     let mut line = String::new();
     BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("http://").unwrap();
+    let address = line.trim().strip_prefix("http://").unwrap().to_owned();
+    (server, address)
+}
+
+#[test]
+fn it_says_where_it_listens_and_answers_there() {
+    let (_server, address) = started(&["--silent", "Dales"]);
+    let address = address.as_str();
     let found = get(address, "/Albion/fare?from=London&to=York");
     assert!(found.starts_with("HTTP/1.1 200 ") && found.ends_with(r#"{"operator":"Albion","pounds":62}"#), "{found}");
+    assert!(get(address, "/operators").ends_with(r#"["Albion","Borderline","Coastway","Dales","Estuary"]"#));
     assert!(get(address, "/Albion/fare?from=London&to=Hull").starts_with("HTTP/1.1 404 "));
     assert!(get(address, "/Albion/fare?from=London").starts_with("HTTP/1.1 400 "));
+}
+
+#[test]
+fn any_number_of_operators_is_made_up() {
+    let (_server, address) = started(&["--operators", "3", "--delay", "1"]);
+    assert!(get(&address, "/operators").ends_with(r#"["Operator 1","Operator 2","Operator 3"]"#));
+    let found = get(&address, "/Operator%203/fare?from=Here&to=There");
+    assert!(found.ends_with(r#"{"operator":"Operator 3","pounds":51}"#), "{found}");
+    for unknown in ["/Operator%204/fare?from=Here&to=There", "/Albion/fare?from=London&to=York"] {
+        assert!(get(&address, unknown).starts_with("HTTP/1.1 404 "));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use frond_root::call::InstanceMode;
 use frond_root::call::{Directory, Grants};
 use frond_root::{Floor, MergeOrder};
 
@@ -33,7 +34,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(app.dir, folder.dir());
     assert_eq!(app.name, folder.dir().file_name().unwrap().to_str().unwrap());
     assert_eq!(app.content_type, "application/octet-stream");
-    assert_eq!((app.order, app.floor), (MergeOrder::Any, Floor::All));
+    assert_eq!((app.instance, app.order, app.floor), (InstanceMode::Fresh, MergeOrder::Any, Floor::All));
     assert_eq!((app.deadline, app.max_deadline), (Duration::from_secs(10), Duration::from_secs(60)));
     assert_eq!((app.leaf_time(), app.job_leaf_time()), (Duration::from_secs(60), Duration::from_secs(600)));
     assert_eq!(app.limits, AppLimits::default());
@@ -48,6 +49,7 @@ fn what_is_written_is_taken() {
     let app = folder.load().unwrap();
     assert_eq!((app.name.as_str(), app.content_type.as_str()), ("wordcount", "application/json"));
     assert_eq!((app.order, app.floor), (MergeOrder::Partition, Floor::AtLeast(0.9)));
+    assert_eq!(app.instance, InstanceMode::Query);
     assert_eq!(app.deadline, Duration::from_millis(2500));
     assert_eq!(app.required, ["a.txt".into(), "b.txt".into()]);
     assert_eq!(app.leaf.build.as_deref(), Some("make"));

@@ -7,6 +7,7 @@ use frond_root::plan::{MAX_PARTITIONS, light_enough};
 use frond_root::quote::clipped;
 use frond_root::{Error, Partition, PartitionKey};
 
+use super::memory::of_bytes;
 use crate::error::Complaint;
 use crate::size::show_size;
 
@@ -42,7 +43,8 @@ pub(super) fn checked(
         if !keys.insert(key.clone()) {
             return Err(split_hint(&Error::DuplicateKey(key)));
         }
-        let partition = Partition::new(key, data);
+        let partition = Partition::new(key, data.clone());
+        let partition = Partition { content: of_bytes(data), ..partition };
         partitions.push(match weight {
             Some(weight) => partition.weighing(weight),
             None => partition,

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use frond_root::{Content, Failure, FailureKind, Notes, Unreadable};
+use frond_root::{Content, Failure, FailureKind, Grain, Notes, Units, Unreadable};
 use serde::{Deserialize, Serialize};
 
 use super::cut::Span;
+use super::integers::Integers;
 use super::sniff;
 use super::stamp::{Comparison, Stamp};
 use crate::paths::under;
@@ -119,11 +120,17 @@ impl PlannedFile {
 pub(super) struct Piece {
     file: Arc<PlannedFile>,
     span: Span,
+    grain: Grain,
 }
 
 impl Piece {
     pub(super) fn new(file: &Arc<PlannedFile>, span: Span) -> Self {
-        Self { file: Arc::clone(file), span }
+        Self { file: Arc::clone(file), span, grain: Grain::Byte }
+    }
+
+    /// Has the content handed out at once, to a single leaf.
+    pub(super) fn undivided(self) -> Self {
+        Self { grain: Grain::Whole, ..self }
     }
 
     pub(super) fn whole(file: PlannedFile) -> Self {
@@ -135,6 +142,10 @@ impl Piece {
 impl Content for Piece {
     fn size(&self) -> u64 {
         self.span.len
+    }
+
+    fn units(&self) -> Units {
+        Units { count: self.span.len, grain: self.grain }
     }
 
     fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure> {
@@ -150,7 +161,9 @@ impl Content for Piece {
     fn place(&self) -> Option<String> {
         let path = self.file.home.lasting(&self.file.name)?;
         let file = FileLocator { path, stamp: self.file.stamp };
-        serde_json::to_string(&Locator::Piece { file, offset: self.span.offset, len: self.span.len }).ok()
+        let Span { offset, len } = self.span;
+        let undivided = self.grain == Grain::Whole;
+        serde_json::to_string(&Locator::Piece { file, offset, len, undivided }).ok()
     }
 
     fn remote(&self) -> Option<u64> {
@@ -195,8 +208,18 @@ impl Content for Missing {
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Locator {
-    Piece { file: FileLocator, offset: u64, len: u64 },
-    Lost { lost: String, size: u64 },
+    Piece {
+        file: FileLocator,
+        offset: u64,
+        len: u64,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        undivided: bool,
+    },
+    Lost {
+        lost: String,
+        size: u64,
+    },
+    Range(Integers),
 }
 
 /// Serialized form of a file.
@@ -217,12 +240,14 @@ pub fn reopen(place: &str, folder: &Path, notes: &Arc<Notes>) -> Result<Arc<dyn 
         Failure::new(FailureKind::InvalidPartition, format!("the stored location of a partition is invalid: {error}"))
     };
     Ok(match serde_json::from_str::<Locator>(place).map_err(wrong)? {
-        Locator::Piece { file, offset, len } => {
+        Locator::Piece { file, offset, len, undivided } => {
             let home = Arc::new(PlanContext::new(folder, true, notes));
             let file = PlannedFile::new(&home, &file.path, file.stamp);
-            Arc::new(Piece::new(&Arc::new(file), Span { offset, len }))
+            let piece = Piece::new(&Arc::new(file), Span { offset, len });
+            Arc::new(if undivided { piece.undivided() } else { piece })
         }
         Locator::Lost { lost, size } => Arc::new(Missing::new(lost, size)),
+        Locator::Range(integers) => Arc::new(integers),
     })
 }
 

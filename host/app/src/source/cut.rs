@@ -40,6 +40,8 @@ pub(super) struct Cutting {
     pub(super) slots: usize,
     /// Largest partition, in bytes.
     pub(super) limit: u64,
+    /// True if the leaf reads its partition itself.
+    pub(super) pulls: bool,
 }
 
 /// Position of a piece in some content, in bytes.

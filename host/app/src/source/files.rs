@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use frond_root::plan::MAX_PARTITIONS;
+use frond_root::share::FIRST_BYTES;
 use frond_root::{Error, Notes, Partition};
 
 use super::check::{few_enough, split_hint};
@@ -17,6 +18,7 @@ use super::cut::{CutError, Cutting, Span};
 use super::glob::Glob;
 use super::open::{Input, Problem, look};
 use super::pieces::CutMode;
+use super::sniff;
 use super::stamp::Identity;
 use super::walk::{self, FoundFile, Scope};
 use crate::error::{AppError, Origin};
@@ -237,8 +239,12 @@ impl Cutter<'_> {
             }
             Body::File(file) => file,
         };
-        if file.size() <= self.piece {
-            partitions.push(Partition::new(name, Piece::whole(file)));
+        let is_compressed = has_compressed_name(&found.name) || self.cutting.is_compressed(&file);
+        let is_undivided = is_compressed && self.cutting.pulls;
+        if file.size() <= self.piece || is_undivided {
+            let whole = Piece::whole(file);
+            let is_one = self.cutting.mode == CutMode::None || is_compressed;
+            partitions.push(Partition::new(name, if is_one { whole.undivided() } else { whole }));
             return Ok(());
         }
         let spans = self.spans(&file)?;
@@ -274,6 +280,18 @@ impl Cutter<'_> {
     }
 }
 
+impl Cutting {
+    /// True if the file begins like a compressed one. Only files that leaves take in several pieces
+    /// are looked into; a file that cannot be read is examined again when its leaf runs.
+    pub(super) fn is_compressed(&self, file: &PlannedFile) -> bool {
+        let mut first = [0; sniff::FIRST];
+        self.pulls
+            && file.size() > FIRST_BYTES
+            && file.reopen().is_ok_and(|open| open.read_exact_at(&mut first, 0).is_ok())
+            && sniff::is_compressed(&first)
+    }
+}
+
 /// Returns the problem of a file that is not cut and is larger than a partition may be.
 pub(super) fn too_large(path: &Path, size: u64, limit: &str, instead: &str) -> FileProblem {
     FileProblem {
@@ -285,6 +303,15 @@ pub(super) fn too_large(path: &Path, size: u64, limit: &str, instead: &str) -> F
 }
 
 fn is_csv(name: &Path) -> bool {
-    let extension = name.extension().map(std::ffi::OsStr::to_ascii_lowercase);
-    extension.is_some_and(|extension| extension == "csv" || extension == "tsv")
+    has_extension(name, &["csv", "tsv"])
+}
+
+/// Returns true for a compressed file, of which a part says nothing without what precedes it.
+fn has_compressed_name(name: &Path) -> bool {
+    has_extension(name, &["gz", "zst", "xz", "bz2", "lz4", "zip", "7z"])
+}
+
+fn has_extension(name: &Path, extensions: &[&str]) -> bool {
+    let own = name.extension().map(std::ffi::OsStr::to_ascii_lowercase);
+    own.is_some_and(|own| extensions.iter().any(|extension| own == *extension))
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use frond_root::{Notes, Partition};
 
 use super::content::Piece;
+use super::cut::Cutting;
 use super::files::{Body, FileProblem, Planning, too_large};
+use super::memory::of_bytes;
 use super::{Listed, ListedContent};
 use crate::error::{AppError, Origin};
 use crate::size::show_size;
@@ -22,15 +24,15 @@ pub(super) fn partitions(
     listed: &[Listed],
     dir: &Path,
     notes: &Arc<Notes>,
-    limit: u64,
+    cutting: Cutting,
 ) -> Result<Vec<Partition>, AppError> {
     let mut partitions = Vec::with_capacity(listed.len());
     let mut first = None;
     let mut read = false;
     for one in listed {
         let origin = Origin::Written(one.at.clone());
-        let mut planning = Planning::new(dir, &origin, notes, limit);
-        let partition = match content(one, dir, &mut planning, limit) {
+        let mut planning = Planning::new(dir, &origin, notes, cutting.limit);
+        let partition = match content(one, dir, &mut planning, cutting) {
             Ok(partition) => {
                 read = true;
                 partition
@@ -52,9 +54,12 @@ pub(super) fn partitions(
     }
 }
 
-fn content(one: &Listed, dir: &Path, planning: &mut Planning<'_>, limit: u64) -> Result<Partition, FileProblem> {
+fn content(one: &Listed, dir: &Path, planning: &mut Planning<'_>, cutting: Cutting) -> Result<Partition, FileProblem> {
     let path = match &one.content {
-        ListedContent::Inline(data) => return Ok(Partition::new(one.key.clone(), data.clone())),
+        ListedContent::Inline(data) => {
+            let partition = Partition::new(one.key.clone(), data.clone());
+            return Ok(Partition { content: of_bytes(data.clone()), ..partition });
+        }
         ListedContent::File(path) => path,
     };
     if fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
@@ -64,9 +69,13 @@ fn content(one: &Listed, dir: &Path, planning: &mut Planning<'_>, limit: u64) ->
     let name = path.strip_prefix(dir).unwrap_or(path);
     match planning.look(name, false)?.body {
         Body::Bytes(bytes) => Ok(Partition::new(one.key.clone(), bytes)),
-        Body::File(file) if file.size() > limit => {
-            Err(too_large(path, file.size(), &show_size(limit), "cut the file: source.kind = \"files\""))
+        Body::File(file) if file.size() > cutting.limit => {
+            Err(too_large(path, file.size(), &show_size(cutting.limit), "cut the file: source.kind = \"files\""))
         }
-        Body::File(file) => Ok(Partition::new(one.key.clone(), Piece::whole(file))),
+        Body::File(file) => {
+            let is_one = cutting.is_compressed(&file);
+            let whole = Piece::whole(file);
+            Ok(Partition::new(one.key.clone(), if is_one { whole.undivided() } else { whole }))
+        }
     }
 }

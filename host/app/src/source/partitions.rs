@@ -54,12 +54,12 @@ impl App {
                 let origin = Origin::Written(at.clone());
                 files::partitions(globs, inputs.scope(&self.dir, &origin, &notes), &notes, cutting)?
             }
-            ([], Source::List(listed)) => list::partitions(listed, &self.dir, &notes, self.limits.leaf.partition)?,
+            ([], Source::List(listed)) => list::partitions(listed, &self.dir, &notes, cutting)?,
             ([], Source::Range { start, end, step, at }) => {
                 range::partitions(*start..*end, *step, (inputs.slots, inputs.most), &Origin::Written(at.clone()))?
             }
             ([], Source::Query) => {
-                let (query, partitions) = caller::partitions(inputs.query, self.limits.leaf.partition)?;
+                let (query, partitions) = caller::partitions(inputs.query, self.largest_partition())?;
                 return Ok(Cut::Ready { partitions, query, notes });
             }
             ([], Source::Split) => {
@@ -83,7 +83,7 @@ impl App {
     /// [`AppError::Query`] if they are wrong.
     pub fn check_query(&self, query: &[u8]) -> Result<(), AppError> {
         match &self.source {
-            Source::Query => caller::partitions(query, self.limits.leaf.partition).map(drop),
+            Source::Query => caller::partitions(query, self.largest_partition()).map(drop),
             _ => Ok(()),
         }
     }
@@ -100,7 +100,7 @@ impl App {
     ) -> Result<Vec<Partition>, AppError> {
         let component = self.split.as_ref().unwrap_or(&self.leaf);
         let pieces = pieces.into_iter().map(|(key, data)| (key, data.into(), None));
-        checked(pieces, self.limits.leaf.partition).map_err(|wrong| component.misfit(wrong))
+        checked(pieces, self.largest_partition()).map_err(|wrong| component.misfit(wrong))
     }
 
     fn cutting(&self, inputs: &Inputs<'_>) -> Result<Cutting, AppError> {
@@ -118,13 +118,14 @@ impl App {
             }
             _ => (PieceSize::Auto, CutMode::Lines),
         };
-        let limit = self.limits.leaf.partition;
+        let limit = self.largest_partition();
         let piece = inputs.piece_size.unwrap_or(piece).check(limit);
         Ok(Cutting {
             piece: piece.map_err(|(text, hint)| Origin::Caller.refuse(text, hint))?,
             mode,
             slots: inputs.slots,
             limit,
+            pulls: self.pulls,
         })
     }
 }

@@ -1,12 +1,12 @@
 //! A range of whole numbers, cut into pieces of a step. Each partition's content is the JSON
-//! `{"start":a,"end":b}`.
+//! `{"start":a,"end":b}`; leaves that take it piece by piece count its integers.
 
 use std::ops::Range;
 
-use bytes::Bytes;
 use frond_root::Partition;
 
 use super::check::{few_enough, split_hint};
+use super::integers::Integers;
 use crate::error::{AppError, Origin};
 
 #[cfg(test)]
@@ -44,8 +44,7 @@ pub(super) fn partitions(
         let len = step.min(length - from);
         let start = range.start.saturating_add_unsigned(from);
         let end = start.saturating_add_unsigned(len);
-        let data = format!("{{\"start\":{start},\"end\":{end}}}");
-        Partition::new(format!("{start}..{end}"), Bytes::from(data)).weighing(len)
+        Partition::new(format!("{start}..{end}"), Integers::new(start, end)).weighing(len)
     };
     Ok((0..count).map(piece).collect())
 }

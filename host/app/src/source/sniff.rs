@@ -28,6 +28,14 @@ enum Kind {
     Text(&'static str),
 }
 
+/// Bytes that tell every known format.
+pub(super) const FIRST: usize = 8;
+
+/// True if the content that begins with `bytes` is compressed: a leaf cannot begin within it.
+pub(super) fn is_compressed(bytes: &[u8]) -> bool {
+    KNOWN.iter().any(|(first, kind)| matches!(kind, Kind::Compressed(_)) && bytes.starts_with(first))
+}
+
 /// Adds a note if the file `name` starts with a known magic number. The file is read unchanged
 /// either way.
 pub(super) fn note(bytes: &[u8], name: &Path, notes: &Notes) {

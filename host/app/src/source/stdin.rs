@@ -9,7 +9,9 @@ use frond_root::plan::MAX_PARTITIONS;
 
 use super::check::{few_enough, split_hint};
 use super::cut::Cutting;
+use super::memory::of_bytes;
 use super::pieces::{CutMode, PieceSize};
+use super::sniff;
 use crate::error::{AppError, Origin};
 use crate::size::show_size;
 
@@ -46,6 +48,10 @@ fn drain(input: impl Read, cutting: Cutting, most: u64) -> Result<Vec<Partition>
     if cutting.mode == CutMode::None {
         return whole(stream, cutting.limit);
     }
+    stream.fill(piece)?;
+    if cutting.pulls && sniff::is_compressed(&stream.held) {
+        return whole(stream, cutting.limit);
+    }
     let mut partitions = Vec::new();
     loop {
         stream.fill(piece)?;
@@ -75,7 +81,11 @@ fn whole(mut stream: Stream<impl Read>, limit: u64) -> Result<Vec<Partition>, Ap
     match len {
         0 => Ok(Vec::new()),
         _ if len as u64 > limit => Err(too_much(limit)),
-        _ => Ok(vec![Partition::new(format!("stdin#0+{len}"), Bytes::from(stream.held))]),
+        _ => {
+            let data = Bytes::from(stream.held);
+            let partition = Partition::new(format!("stdin#0+{len}"), data.clone());
+            Ok(vec![Partition { content: of_bytes(data), ..partition }])
+        }
     }
 }
 
@@ -92,6 +102,8 @@ impl<R: Read> Stream<R> {
     /// Reads until `len` bytes are held, or the input ends.
     fn fill(&mut self, len: usize) -> Result<(), AppError> {
         let wanted = len.saturating_sub(self.held.len()) as u64;
+        // One byte beyond the limit tells that there are too many.
+        let wanted = wanted.min((self.most - self.taken).saturating_add(1));
         if wanted == 0 || self.ended {
             return Ok(());
         }

@@ -45,7 +45,8 @@ pub(super) fn run(bench: &mut Bench, ours: &Ours) -> anyhow::Result<()> {
     let tasks = rounds(
         bench.rounds(15),
         [
-            Entrant::new("Frond", || ours.sample()),
+            Entrant::new("Frond", || ours.sample(&ours.trivial)),
+            Entrant::new("Frond, an instance for a query and slot", || ours.sample(&ours.warm)),
             Entrant::new("Extism, a fresh instance each", || trivial(Life::Fresh)),
             Entrant::new("Extism, instances reused", || trivial(Life::Reused)),
             Entrant::new("bare wasmtime, a fresh instance each, not merged", || on_floors(&floors, &ours.tasks)),
@@ -64,7 +65,7 @@ pub(super) fn run(bench: &mut Bench, ours: &Ours) -> anyhow::Result<()> {
     let row = |one: &Series, base: &Series, scale: fn(f64) -> String, parts: f64| {
         vec![one.name.clone(), scale(one.wall() / parts), scale(one.cpu() / parts), times(one.times(base))]
     };
-    let [frond, fresh, reused, _] = &tasks;
+    let [frond, warm, fresh, reused, _] = &tasks;
     let rows: Vec<_> = tasks.iter().map(|one| row(one, frond, us, super::ours::TASKS as f64)).collect();
     bench.report.table(&["1,000 trivial tasks", "wall µs/task", "CPU µs/task", "to Frond"], &rows);
     let [plain, ..] = &words;
@@ -72,7 +73,7 @@ pub(super) fn run(bench: &mut Bench, ours: &Ours) -> anyhow::Result<()> {
     bench.report.table(&["word count of 64 MiB in 16 parts", "wall ms", "CPU ms", "to Frond"], &rows);
     let report = &mut bench.report;
     report.target("trivial tasks: Extism's fresh instances to Frond", fresh.times(frond), "×", Bound::AtLeast(10.0));
-    report.target("trivial tasks: Frond to Extism's reused ones", frond.times(reused), "×", Bound::AtMost(1.0));
+    report.target("trivial tasks: Frond, warm, to Extism's reused ones", warm.times(reused), "×", Bound::AtMost(1.0));
     let [_, metered, fresh, _] = &words;
     report.target("word count: Frond, metered, to Extism's fresh ones", metered.times(fresh), "×", Bound::AtMost(1.0));
     Ok(())

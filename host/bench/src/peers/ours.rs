@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use bytes::Bytes;
 use frond_plugin::Decode;
-use frond_root::call::Limits;
+use frond_root::call::{InstanceMode, Limits};
 use pi::Sampled;
 use wordcount::Counts;
 
@@ -11,7 +11,7 @@ use crate::bench::Bench;
 use crate::compute::{PIECES, count_natively, piece, pool};
 use crate::floor::Task;
 use crate::machine::cores;
-use crate::rig::{Merge, Rig};
+use crate::rig::{Merge, Rig, RigSettings};
 use crate::work::{QUERY, partitions, spans, tally, texts};
 
 /// Number of trivial tasks in one run.
@@ -20,6 +20,8 @@ pub(super) const TASKS: usize = 1000;
 /// Rigs and inputs for both works, and the expected results.
 pub(super) struct Ours {
     pub(super) trivial: Rig,
+    /// Rig of the same components, with an instance for each slot and query.
+    pub(super) warm: Rig,
     pub(super) words: Rig,
     pub(super) unmetered: Rig,
     pub(super) tasks: Vec<Task>,
@@ -34,8 +36,10 @@ impl Ours {
     pub(super) fn new(bench: &Bench) -> anyhow::Result<Self> {
         let texts = texts(PIECES, piece(bench.quick), &crate::guests::top().join("examples/wordcount/data"))?;
         let limits = Limits { fuel: 100_000_000_000, output: 8 << 20, ..Limits::default() };
+        let warm = RigSettings { instance: InstanceMode::Query, ..RigSettings::default() };
         let ours = Self {
             trivial: Rig::new(&bench.guests.pi, cores(), Limits::default())?,
+            warm: Rig::with(&bench.guests.pi, cores(), Limits::default(), warm)?,
             words: Rig::new(&bench.guests.wordcount, cores(), limits)?,
             unmetered: Rig::new(&bench.guests.wordcount, cores(), Limits { fuel: 0, ..limits })?,
             tasks: spans(TASKS, 1),
@@ -50,8 +54,8 @@ impl Ours {
         Ok(ours)
     }
 
-    pub(super) fn sample(&self) -> anyhow::Result<()> {
-        let answer = self.trivial.ask(&QUERY, partitions(&self.tasks), Merge::Component)?;
+    pub(super) fn sample(&self, rig: &Rig) -> anyhow::Result<()> {
+        let answer = rig.ask(&QUERY, partitions(&self.tasks), Merge::Component)?;
         let answer: serde_json::Value = serde_json::from_slice(&answer)?;
         let hits = answer.get("hits").and_then(serde_json::Value::as_u64);
         ensure!(hits == Some(self.sampled.hits), "Frond finds {hits:?} hits, native code {:?}", self.sampled);

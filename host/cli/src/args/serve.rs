@@ -32,6 +32,11 @@ pub struct ServeArgs {
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(frond_run::MAX_SLOTS)), value_name = "N")]
     pub slots: Option<u16>,
 
+    /// Number of leaves for each slot that may wait for something outside, such as an answer of an
+    /// API, while the slot runs another one; 0 lets them wait in their slots [default: 256].
+    #[arg(long, value_name = "N")]
+    pub waiting: Option<u32>,
+
     /// Role of the server for jobs; overrides the settings [default: all].
     #[arg(long, value_enum)]
     pub role: Option<ServeRole>,

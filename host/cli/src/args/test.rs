@@ -64,7 +64,7 @@ pub struct TestArgs {
     #[arg(long)]
     pub no_laws: bool,
 
-    /// Seed of the shuffles and trees that laws are checked with.
+    /// Seed of the sequences, shuffles and trees that laws are checked with.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 

@@ -7,7 +7,7 @@ use anyhow::Context;
 use frond_app::size::show_size;
 use frond_root::call::Limits;
 use frond_run::cache::{self, cache_dir, cache_size};
-use frond_sandbox::{CACHE_SIZE, Settings};
+use frond_sandbox::{CACHE_SIZE, Settings, WAITING};
 use serde::Serialize;
 
 use super::check::Check;
@@ -18,6 +18,8 @@ use crate::show::text::bytes;
 #[derive(Debug, Serialize)]
 pub(super) struct Machine {
     cores: usize,
+    /// Number of leaves that may wait without a slot, beside those that run.
+    waiting: usize,
     cache: Cache,
     /// Warnings of the sandbox about slower modes.
     pub(super) warnings: Vec<String>,
@@ -39,9 +41,11 @@ struct Cache {
 /// When the sandbox cannot be started, for example because no thread can.
 pub(super) fn examine() -> anyhow::Result<Machine> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let waiting = cores * WAITING;
     let path = cache_dir();
     let settings = Settings {
         slots: cores,
+        waiting,
         limits: vec![Limits::default()],
         cache: path.clone(),
         compiler: frond_run::compiler(),
@@ -51,6 +55,7 @@ pub(super) fn examine() -> anyhow::Result<Machine> {
     let (components, bytes) = path.as_deref().map_or((0, 0), cached);
     Ok(Machine {
         cores,
+        waiting,
         cache: Cache { path, components, bytes, limit: cache_size().unwrap_or(CACHE_SIZE) },
         warnings: sandbox.take_warnings(),
     })
@@ -78,7 +83,8 @@ impl Machine {
             Check::new("cache", found.is_some(), found.unwrap_or_default(), no_place),
         ];
         if self.warnings.is_empty() {
-            checks.push(Check::new("instance pool", true, "there is room for it", ""));
+            let room = format!("there is room for it, with {} waiting leaves", self.waiting);
+            checks.push(Check::new("instance pool", true, room, ""));
         }
         checks
     }

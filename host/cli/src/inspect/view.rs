@@ -109,6 +109,7 @@ fn meaning(import: Import) -> &'static str {
         }
         Import::Sockets => "wasi:sockets: nothing, as sockets are never granted (many languages import it always)",
         Import::Source => "frond:plugin/source: it pulls its partition, and gets no `data`",
+        Import::Pieces => "frond:plugin/pieces: it takes its partition piece by piece, so that the rest can be cut off",
         Import::Control => "frond:plugin/control: the time left, and partials handed over early",
     }
 }

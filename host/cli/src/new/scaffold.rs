@@ -77,7 +77,7 @@ const PYTHON: Sources = Sources {
         ("build/tools.sh", plugin!("build/tools.sh")),
         ("build/steady.c", plugin!("build/steady.c")),
     ],
-    leaf: &[("leaf.py", template!("python/leaf.py"))],
+    leaf: &[("leaf.py", template!("python/leaf.py")), ("pieces.py", plugin!("rail-python/pieces.py"))],
     merge: &[("merge.py", template!("python/merge.py"))],
     both: &[("app.py", template!("python/app.py"))],
 };
@@ -91,7 +91,7 @@ const JAVASCRIPT: Sources = Sources {
         ("random.js", plugin!("rail-javascript/random.js")),
         ("text.js", plugin!("rail-javascript/text.js")),
     ],
-    leaf: &[("leaf.js", template!("javascript/leaf.js"))],
+    leaf: &[("leaf.js", template!("javascript/leaf.js")), ("pieces.js", plugin!("rail-javascript/pieces.js"))],
     merge: &[("merge.js", template!("javascript/merge.js"))],
     both: &[("app.js", template!("javascript/app.js"))],
 };
@@ -103,7 +103,11 @@ const C: Sources = Sources {
         ("json.c", plugin!("rail-c/json.c")),
         ("json.h", plugin!("rail-c/json.h")),
     ],
-    leaf: &[("leaf.c", template!("c/leaf.c"))],
+    leaf: &[
+        ("leaf.c", template!("c/leaf.c")),
+        ("pieces.c", plugin!("rail-c/pieces.c")),
+        ("pieces.h", plugin!("rail-c/pieces.h")),
+    ],
     merge: &[("merge.c", template!("c/merge.c"))],
     both: &[],
 };
@@ -174,13 +178,13 @@ fn build(lang: Language, kind: Kind) -> &'static str {
     match (lang, kind) {
         (Language::Rust, _) => "cargo build --release --target wasm32-wasip2 --target-dir target",
         (Language::Python, Kind::App) => "sh build.sh plugin plugin.wasm app.py",
-        (Language::Python, Kind::Leaf) => "sh build.sh whole-leaf plugin.wasm leaf.py",
+        (Language::Python, Kind::Leaf) => "sh build.sh leaf plugin.wasm leaf.py",
         (Language::Python, Kind::Merge) => "sh build.sh merger plugin.wasm merge.py",
         (Language::Javascript, Kind::App) => "sh build.sh plugin plugin.wasm app.js",
-        (Language::Javascript, Kind::Leaf) => "sh build.sh whole-leaf plugin.wasm leaf.js",
+        (Language::Javascript, Kind::Leaf) => "sh build.sh leaf plugin.wasm leaf.js",
         (Language::Javascript, Kind::Merge) => "sh build.sh merger plugin.wasm merge.js",
-        (Language::C, Kind::App) => "sh build.sh plugin plugin.wasm leaf.c merge.c json.c",
-        (Language::C, Kind::Leaf) => "sh build.sh leaf plugin.wasm leaf.c json.c",
+        (Language::C, Kind::App) => "sh build.sh plugin plugin.wasm leaf.c merge.c pieces.c json.c",
+        (Language::C, Kind::Leaf) => "sh build.sh leaf plugin.wasm leaf.c pieces.c json.c",
         (Language::C, Kind::Merge) => "sh build.sh merger plugin.wasm merge.c json.c",
     }
 }

@@ -7,7 +7,7 @@ macro_rules! source {
     };
 }
 
-pub(super) const SOURCES: [(&str, &str); 13] = [
+pub(super) const SOURCES: [(&str, &str); 17] = [
     source!("src/bindings.rs"),
     source!("src/call.rs"),
     source!("src/codec.rs"),
@@ -19,7 +19,11 @@ pub(super) const SOURCES: [(&str, &str); 13] = [
     source!("src/lib.rs"),
     source!("src/macros.rs"),
     source!("src/partition.rs"),
+    source!("src/pieces.rs"),
+    source!("src/pieces/readers.rs"),
+    source!("src/pieces/taken.rs"),
     source!("src/source.rs"),
+    source!("src/testing.rs"),
     source!("wit/outside.wit"),
 ];
 

@@ -1,5 +1,6 @@
 //! Results of tests: a line for each case, then every failure in full, then the totals.
 
+use std::iter;
 use std::time::Duration;
 
 use frond_test::advice::advice;
@@ -131,10 +132,11 @@ pub fn laws(laws: &[LawResult], style: TermStyle) -> String {
             (0, _) if tried.broken.is_none() => "no case makes the partials to check it on".to_owned(),
             (seen, _) => plural(seen, "check", "checks"),
         };
+        let told = iter::once(seen).chain(tried.notes.iter().cloned()).collect::<Vec<_>>().join("; ");
         let line = Line::new()
             .tone(tone, pad_left(word, 8))
             .put(format!("  law     {}", pad(&tried.law.to_string(), 14)))
-            .tone(Tone::Dim, format!("  {seen}"));
+            .tone(Tone::Dim, format!("  {told}"));
         page.wrapped(34, line);
     }
     page.into_text()

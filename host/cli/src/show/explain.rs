@@ -8,7 +8,7 @@ use super::model::build::Builder;
 use super::model::figures::{Quantiles, Slot};
 use super::page::{Line, Page, Tone};
 use super::style::TermStyle;
-use super::summary::{Verdict, verdict_rows};
+use super::summary::{Verdict, unit_row, verdict_rows};
 use super::text::{self, count, duration, fit, pad, pad_left, percent, plural, share, times};
 use super::waterfall::waterfall;
 use crate::record::{self, Ending, RecordError};
@@ -77,6 +77,7 @@ fn outcome(page: &mut Page, model: &Model, ending: Ending) {
             // only shown here.
             model.troubles.is_empty(),
         );
+        unit_row(page, &end.coverage);
     } else {
         page.wrapped(9, Line::new().tone(Tone::Bad, "no end   ").put(stopped(model, ending)));
     }
@@ -150,6 +151,7 @@ fn quantiles(page: &mut Page, model: &Model) {
     let rows = [
         ("leaf, succeeded", model.leaf_times()),
         ("wait for a slot", model.queue_times()),
+        ("wait without one", model.wait_times()),
         ("merge", model.fold_times()),
     ];
     if rows.iter().all(|(_, row)| row.is_none()) {
@@ -193,6 +195,17 @@ fn slots(page: &mut Page, model: &Model) {
         percent(busy)
     );
     page.wrapped(2, Line::new().put(words));
+    if model.warm > 0 {
+        let attempts = plural(model.attempts().len() as u64, "attempt", "attempts");
+        let words = format!("{} of {attempts} ran warm: the instance had served earlier partitions", count(model.warm));
+        page.wrapped(2, Line::new().put(words));
+    }
+    if model.waiting > 0 {
+        let attempts = plural(model.attempts().len() as u64, "attempt", "attempts");
+        let sum = duration(model.waited);
+        let words = format!("{} of {attempts} waited without a slot, {sum} in all", count(model.waiting));
+        page.wrapped(2, Line::new().put(words));
+    }
     if used.len() <= MAX_SLOTS {
         used.iter().for_each(|slot| slot_row(page, slot));
     } else {
@@ -214,7 +227,8 @@ fn slot_row(page: &mut Page, slot: &Slot) {
     let name = pad(&format!("slot {}", slot.slot), 9);
     let part = pad_left(&percent(slot.share), 8);
     let number = plural(slot.attempts, "attempt", "attempts");
-    page.line(Line::new().put(format!("{name}{bar}{part}   {number}")));
+    let warm = if slot.warm > 0 { format!(", {} warm", count(slot.warm)) } else { String::new() };
+    page.line(Line::new().put(format!("{name}{bar}{part}   {number}{warm}")));
 }
 
 fn troubles(page: &mut Page, model: &Model) {

@@ -4,8 +4,8 @@ pub(crate) mod arbitrary;
 
 use std::collections::BTreeMap;
 
-use frond_root::answer::{Attempts, Missing, Straggler, Tally, Timings};
-use frond_root::event::{FORMAT_VERSION, GatherEnd};
+use frond_root::answer::{Attempts, Missing, Straggler, Tally, Timings, UnitTally};
+use frond_root::event::{EndedPart, FORMAT_VERSION, GatherEnd};
 use frond_root::{
     Coverage, Event, EventKind, Failure, FailureKind, Floor, PartitionKey, QueryId, Reason, Status, Usage,
 };
@@ -66,16 +66,87 @@ impl Stream {
     }
 
     pub(crate) fn start(self, ms: u64, partition: u32, attempt: u32, slot: u32) -> Self {
-        self.at(ms, EventKind::AttemptStarted { partition, key: key(partition), attempt, slot, weight: 1 })
+        self.at(
+            ms,
+            EventKind::AttemptStarted {
+                partition,
+                key: key(partition),
+                attempt,
+                slot,
+                weight: 1,
+                units: None,
+                cut_from: None,
+            },
+        )
     }
 
     pub(crate) fn end(self, ms: u64, partition: u32, attempt: u32, slot: u32, failure: Option<Failure>) -> Self {
+        self.ended(ms, (partition, attempt), slot, failure, 0)
+    }
+
+    fn ended(self, ms: u64, id: (u32, u32), slot: u32, failure: Option<Failure>, earlier: u32) -> Self {
+        self.ended_after(ms, id, slot, failure, earlier, &[])
+    }
+
+    fn ended_after(
+        self,
+        ms: u64,
+        (partition, attempt): (u32, u32),
+        slot: u32,
+        failure: Option<Failure>,
+        earlier: u32,
+        waits: &[(u64, u64)],
+    ) -> Self {
+        let waits: Vec<_> = waits.iter().map(|(from, to)| (from * 1000, to * 1000)).collect();
+        let waited = waits.iter().map(|(from, to)| to - from).sum();
         let usage = Usage { fuel: 1_300_000, memory: 9 << 20, output: 2048, log: 0 };
-        self.at(ms, EventKind::AttemptEnded { partition, attempt, slot, failure, usage, log: Vec::new() })
+        let log = Vec::new();
+        let part = None;
+        self.at(
+            ms,
+            EventKind::AttemptEnded { partition, attempt, slot, failure, usage, log, earlier, waited, waits, part },
+        )
     }
 
     pub(crate) fn leaf(self, from: u64, to: u64, partition: u32, slot: u32) -> Self {
         self.start(from, partition, 1, slot).end(to, partition, 1, slot, None)
+    }
+
+    /// A leaf in an instance that had served `earlier` calls.
+    pub(crate) fn warm(self, from: u64, to: u64, partition: u32, slot: u32, earlier: u32) -> Self {
+        self.start(from, partition, 1, slot).ended(to, (partition, 1), slot, None, earlier)
+    }
+
+    /// Ends a leaf that waited without a slot at these times.
+    pub(crate) fn end_after(self, ms: u64, partition: u32, slot: u32, waits: &[(u64, u64)]) -> Self {
+        self.ended_after(ms, (partition, 1), slot, None, 0, waits)
+    }
+
+    /// A leaf that succeeds at a part of its partition.
+    pub(crate) fn part(
+        self,
+        (from, to): (u64, u64),
+        (partition, attempt, slot): (u32, u32, u32),
+        part: EndedPart,
+        cut_from: Option<u32>,
+    ) -> Self {
+        let key = key(partition);
+        let units = cut_from.map(|_| (part.begin, part.end));
+        self.at(from, EventKind::AttemptStarted { partition, key, attempt, slot, weight: 1, units, cut_from }).at(
+            to,
+            EventKind::AttemptEnded {
+                partition,
+                attempt,
+                slot,
+                failure: None,
+                usage: Usage::default(),
+                log: Vec::new(),
+                earlier: 0,
+                waited: 0,
+                waits: Vec::new(),
+                part: Some(part),
+            },
+        )
     }
 
     pub(crate) fn retry(self, ms: u64, partition: u32, attempt: u32, start: u64) -> Self {
@@ -155,7 +226,9 @@ pub(crate) fn coverage(partitions: u64, total: f64, missing: Vec<Missing>) -> Co
             total,
             leaf_used: 412.5,
             leaf_wasted: 0.0,
+            leaf_waited: 0.0,
         },
+        units: UnitTally::default(),
         stragglers: Vec::new(),
         notes: Vec::new(),
     }
@@ -168,6 +241,7 @@ pub(crate) fn missing(partition: u32, status: Status, failure: Option<Failure>) 
         weight: 1000,
         status,
         share: if status == Status::Degraded { 0.4 } else { 0.0 },
+        ranges: Vec::new(),
         attempts: 1,
         slug: failure.as_ref().map(|failure| failure.kind),
         failure,

@@ -22,6 +22,8 @@ pub struct Model {
     pub lanes: Vec<Lane>,
     /// All attempts, by partition and start: each lane refers to a range of them.
     attempts: Vec<Attempt>,
+    /// The named waits of all attempts: each attempt refers to a range of them.
+    waits: Vec<(u64, u64)>,
     /// The merge calls, by start.
     pub folds: Vec<Fold>,
     /// End of the gather, and its reason.
@@ -38,6 +40,14 @@ pub struct Model {
     pub troubles: Vec<Trouble>,
     /// The use of all attempts: the sum, and the maximum of memory.
     pub usage: Usage,
+    /// Number of attempts that ran in warm instances.
+    pub warm: u64,
+    /// Number of attempts that took the half of another one's rest.
+    pub cuts: u64,
+    /// Number of attempts that waited without a slot.
+    pub waiting: u64,
+    /// Time that attempts waited without a slot, in microseconds.
+    pub waited: u64,
     /// Output of leaves that succeeded.
     pub written: WrittenLines,
     /// Time of the last event.
@@ -102,14 +112,24 @@ pub struct Attempt {
     pub number: u32,
     /// The slot that ran it.
     pub slot: u32,
+    /// Number of earlier calls that its instance had served; 0 for a fresh instance.
+    pub earlier: u32,
     /// Time from which it could have run.
     pub queued: u64,
     /// Start of the run.
     pub start: u64,
     /// End of the run, or the time at which the query stopped waiting for it.
     pub end: u64,
+    /// Time within it without a slot, in microseconds.
+    pub waited: u64,
     /// Its outcome.
     pub fate: Fate,
+    /// Units of its partition that it had, from the first to before the last; `None` for all.
+    pub units: Option<(u64, u64)>,
+    /// Number of the attempt whose share was cut for it.
+    pub cut_from: Option<u32>,
+    first_wait: u32,
+    waits: u32,
 }
 
 impl Attempt {
@@ -117,6 +137,12 @@ impl Attempt {
     #[must_use]
     pub fn time(&self) -> u64 {
         self.end.saturating_sub(self.start)
+    }
+
+    /// Returns true if its instance had served earlier partitions of the query.
+    #[must_use]
+    pub fn is_warm(&self) -> bool {
+        self.earlier > 0
     }
 }
 
@@ -190,6 +216,13 @@ impl Model {
     pub fn attempts_of(&self, lane: &Lane) -> &[Attempt] {
         let first = lane.first as usize;
         self.attempts.get(first..first.saturating_add(lane.count as usize)).unwrap_or_default()
+    }
+
+    /// Returns the longest waits of one attempt without a slot, from their start to their end.
+    #[must_use]
+    pub fn waits_of(&self, attempt: &Attempt) -> &[(u64, u64)] {
+        let first = attempt.first_wait as usize;
+        self.waits.get(first..first.saturating_add(attempt.waits as usize)).unwrap_or_default()
     }
 
     /// Returns the lane of a partition.

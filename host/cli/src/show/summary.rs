@@ -14,6 +14,8 @@ use super::written::WrittenLines;
 
 /// Limit on the missing partitions that are listed.
 const MAX_LISTED: usize = 5;
+/// Limit on the missing ranges that are listed of a partition.
+const MAX_RANGES: usize = 3;
 /// Limit on the stragglers that are listed.
 const MAX_STRAGGLERS: usize = 5;
 /// Limit on the leaves whose log lines are shown.
@@ -225,11 +227,23 @@ fn why(one: &Missing) -> String {
         }
         (_, Some(slug)) if one.status == Status::TimedOut => format!("{slug}: still running when it was cut off"),
         (_, Some(slug)) => slug.to_string(),
+        (_, None) if one.status == Status::Degraded => "returned before its end".to_owned(),
         (_, None) => String::new(),
     };
+    let what = format!("{what}{}", ranges(one));
     match one.attempts {
         0 | 1 => what,
         attempts => format!("{what} (after {attempts} attempts)"),
+    }
+}
+
+/// Lists the missing units of a partition that is taken in parts.
+fn ranges(one: &Missing) -> String {
+    let shown: Vec<_> = one.ranges.iter().take(MAX_RANGES).map(|(begin, end)| format!("{begin}..{end}")).collect();
+    match one.ranges.len() - shown.len() {
+        _ if shown.is_empty() => String::new(),
+        0 => format!(", without {}", shown.join(", ")),
+        more => format!(", without {} and {}", shown.join(", "), plural(more as u64, "more range", "more ranges")),
     }
 }
 
@@ -272,19 +286,43 @@ fn stats(page: &mut Page, coverage: &Coverage, sums: Sums) {
         (attempts.hedges, "hedge", "hedges"),
         (attempts.hedge_wins, "hedge that won", "hedges that won"),
         (attempts.discarded, "result discarded", "results discarded"),
+        (attempts.warm, "in a warm instance", "in warm instances"),
+        (attempts.cuts, "cut off from another", "cut off from others"),
     ];
     let occurred = kinds.iter().filter(|(number, ..)| *number > 0);
     parts.extend(occurred.map(|(number, one, many)| plural(*number, one, many)));
     row(page, "attempts", Tone::Plain, &parts.join(" · "));
+    unit_row(page, coverage);
     let times = coverage.timings;
     let slot_time = format!("used {} · wasted {}", millis(times.leaf_used), millis(times.leaf_wasted));
-    row(page, "leaves", Tone::Plain, &format!("{slot_time}{}", usage(sums)));
+    let waited =
+        if times.leaf_waited > 0.0 { format!(" · waited {}", millis(times.leaf_waited)) } else { String::new() };
+    row(page, "leaves", Tone::Plain, &format!("{slot_time}{waited}{}", usage(sums)));
     row(page, "rate", Tone::Plain, &rate(coverage));
     if sums.folds > 0 {
         let merges = plural(sums.folds, "merge", "merges");
         row(page, "merged", Tone::Plain, &format!("{merges} of {}", text::bytes(sums.folded)));
     }
     stragglers(page, coverage);
+}
+
+/// Adds the account of the partitions that were taken in parts: bytes, or integers of a range.
+pub(super) fn unit_row(page: &mut Page, coverage: &Coverage) {
+    let units = coverage.units;
+    if units.is_empty() {
+        return;
+    }
+    let kinds = [
+        (units.taken, "taken"),
+        (units.skipped, "skipped"),
+        (units.lost, "lost"),
+        (units.saved, "saved by a kept partial"),
+        (units.redone, "run again"),
+        (units.discarded, "discarded"),
+    ];
+    let occurred = kinds.iter().filter(|(number, _)| *number > 0);
+    let words: Vec<_> = occurred.map(|(number, what)| format!("{} {what}", count(*number))).collect();
+    row(page, "units", Tone::Plain, &format!("in parts: {}", words.join(" · ")));
 }
 
 fn usage(sums: Sums) -> String {

@@ -69,6 +69,7 @@ pub fn ascii(text: &str) -> Cow<'_, str> {
         match char {
             '█' => plain.push('#'),
             '▒' => plain.push('%'),
+            '─' => plain.push('-'),
             '░' | '—' => plain.push('-'),
             '·' => plain.push('.'),
             '×' => plain.push('x'),

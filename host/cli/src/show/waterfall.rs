@@ -74,14 +74,20 @@ impl Row {
         }
     }
 
-    fn attempt(&mut self, one: &Attempt) {
-        match one.fate {
-            Fate::Used => self.paint('█', one.start, one.end),
-            Fate::Open | Fate::CutOff | Fate::Discarded => self.paint('▒', one.start, one.end),
-            Fate::Failed(_) => {
-                self.paint('█', one.start, one.end);
-                self.paint('x', one.end.saturating_sub(1), one.end);
-            }
+    /// Draws an attempt with its `waits`, which are in order. In a column of both, the run is seen.
+    fn attempt(&mut self, one: &Attempt, waits: &[(u64, u64)]) {
+        let run = match one.fate {
+            Fate::Used | Fate::Failed(_) => '█',
+            Fate::Open | Fate::CutOff | Fate::Discarded => '▒',
+        };
+        waits.iter().for_each(|(from, to)| self.paint('─', *from, *to));
+        let starts = std::iter::once(one.start).chain(waits.iter().map(|(_, to)| *to));
+        let ends = waits.iter().map(|(from, _)| *from).chain(std::iter::once(one.end));
+        for (from, to) in starts.zip(ends).filter(|(from, to)| from < to || waits.is_empty()) {
+            self.paint(run, from, to);
+        }
+        if let Fate::Failed(_) = one.fate {
+            self.paint('x', one.end.saturating_sub(1), one.end);
         }
     }
 
@@ -89,7 +95,7 @@ impl Row {
         let tone = |glyph: char| match glyph {
             'x' => Tone::Bad,
             '▒' => Tone::Warn,
-            '·' | '|' => Tone::Dim,
+            '·' | '|' | '─' => Tone::Dim,
             _ => Tone::Plain,
         };
         for run in self.cells.chunk_by(|one, other| tone(*one) == tone(*other)) {
@@ -113,9 +119,12 @@ struct Chart<'a> {
 pub fn waterfall(page: &mut Page, model: &Model) {
     let sections = select::sections(model);
     let median = model.leaf_times().map_or(0, |times| times.p50);
-    let notes = sections.iter().flat_map(|section| &section.lanes).map(|lane| note(model, lane, median));
-    let note_wide = notes.map(|note| text::columns(&note)).max().unwrap_or(0).max(8).min(page.width() / 3);
-    let keys = sections.iter().flat_map(|section| &section.lanes).map(|lane| text::columns(&lane.key));
+    let lanes = || sections.iter().flat_map(|section| &section.lanes);
+    let notes = lanes().map(|lane| note(model, lane, median));
+    let further = lanes().flat_map(|lane| pack(model.attempts_of(lane)).into_iter().skip(1)).map(|row| shares(&row));
+    let note_wide =
+        notes.chain(further).map(|note| text::columns(&note)).max().unwrap_or(0).max(8).min(page.width() / 3);
+    let keys = lanes().map(|lane| text::columns(&lane.key));
     let label = keys.max().unwrap_or(0).max(9).min((page.width() / 4).max(6));
     let columns = page.width().saturating_sub(label + note_wide + 4).max(8);
     let chart = Chart { model, axis: Axis { span: span(model), columns }, label, median, deadlines: deadlines(model) };
@@ -155,14 +164,36 @@ fn note(model: &Model, lane: &Lane, median: u64) -> String {
         (None, Some(Fate::Failed(kind))) => parts.push(kind.to_string()),
         _ => {}
     }
+    // The first call of an instance has what the later ones are spared, such as a compiled pattern.
+    if model.warm > 0 && slowest.is_some_and(|one| !one.is_warm() && one.fate != Fate::Open) {
+        parts.push("fresh".to_owned());
+    }
     let factor = slowest.map_or(0.0, |one| text::share(one.time(), median.max(1)));
     if median > 0 && factor >= SLOW && !matches!(last, Some(Fate::Failed(_))) {
         parts.push(format!("{} median", times(factor)));
     }
+    if let Some(one) = slowest.filter(|one| one.waited > 0) {
+        parts.push(format!("{} waited", duration(one.waited)));
+    }
     if attempts.len() > 1 {
         parts.push(plural(attempts.len() as u64, "attempt", "attempts"));
     }
+    let cuts = attempts.iter().filter(|one| one.cut_from.is_some()).count();
+    if cuts > 0 {
+        parts.push(plural(cuts as u64, "cut", "cuts"));
+    }
     parts.join(", ")
+}
+
+/// Names the units of the attempts in a further row of a partition, and the attempts that they were
+/// cut off from.
+fn shares(attempts: &[&Attempt]) -> String {
+    let share = |one: &&Attempt| {
+        let (begin, end) = one.units?;
+        let from = one.cut_from.map(|from| format!(" cut from attempt {from}")).unwrap_or_default();
+        Some(format!("{begin}..{end}{from}"))
+    };
+    attempts.iter().filter_map(share).collect::<Vec<_>>().join(", ")
 }
 
 impl Chart<'_> {
@@ -187,6 +218,8 @@ impl Chart<'_> {
         let mut label = page.foreign(&lane.key, text::MAX_KEY);
         let mut note = note(self.model, lane, self.median);
         for attempts in rows {
+            let own = std::mem::take(&mut note);
+            let own = if own.is_empty() { shares(&attempts) } else { own };
             let mut row = Row::new(self.axis);
             for one in &attempts {
                 row.paint('·', one.queued, one.start);
@@ -196,12 +229,12 @@ impl Chart<'_> {
                 row.paint('·', self.model.scattered(), until);
             }
             self.mark_deadlines(&mut row);
-            attempts.iter().for_each(|one| row.attempt(one));
+            attempts.iter().for_each(|one| row.attempt(one, self.model.waits_of(one)));
             // A failed attempt shorter than a column would be hidden by the next attempt.
             for one in attempts.iter().filter(|one| matches!(one.fate, Fate::Failed(_))) {
-                row.mark(one.end.saturating_sub(1).max(one.start), 'x', &['█', '▒', '·', '|']);
+                row.mark(one.end.saturating_sub(1).max(one.start), 'x', &['█', '▒', '─', '·', '|']);
             }
-            self.put(page, &std::mem::take(&mut label), &row, &std::mem::take(&mut note));
+            self.put(page, &std::mem::take(&mut label), &row, &own);
         }
     }
 
@@ -272,7 +305,8 @@ impl Chart<'_> {
     }
 
     fn legend(&self, page: &mut Page) {
-        let mut words = "· queued   █ running   ▒ cut off or not used   x failed".to_owned();
+        let waiting = if self.model.waited > 0 { "   ─ waiting without a slot" } else { "" };
+        let mut words = format!("· queued   █ running{waiting}   ▒ cut off or not used   x failed");
         let (drawn, beyond): (Vec<_>, Vec<_>) = self.deadlines.iter().partition(|(_, at)| *at <= self.axis.span);
         let list = |some: &[&(&str, u64)]| -> String {
             let parts: Vec<_> = some.iter().map(|(name, at)| format!("{name} {}", duration(*at))).collect();

@@ -25,7 +25,8 @@ const SOME_TIME: Duration = Duration::from_secs(100);
 /// Number of the neighbour's rounds during each attack.
 const ROUNDS: usize = 3;
 /// Limit on the data segment of the server and of each child process, which protects this machine.
-const BACKSTOP_MIB: u64 = 3 << 10;
+/// The memories of 512 waiting leaves count with the 16 MiB that each starts with, touched or not.
+const BACKSTOP_MIB: u64 = (3 << 10) + 512 * 16;
 /// Default memory budget of the server.
 const BUDGET_MIB: u64 = 384;
 

@@ -55,7 +55,7 @@ pub(crate) fn sleeping_jobs(attack: Attack) {
     for _ in 0..size(4, 100) {
         stage.ask("POST", "/v1/apps/evil/jobs?timeout=10m", "", body.as_bytes()).expect(202, "");
     }
-    stage.until("one of them runs", |stage| stage.metric("frond_leaves_running", "") >= 1.0);
+    stage.until("one of them waits", |stage| stage.metric("frond_leaves_waiting", "") >= 1.0);
     stage.look();
     stage.end();
 }

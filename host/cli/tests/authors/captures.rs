@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{Folder, faulty, frond, test};
+use crate::{Folder, faulty, frond, test, warm};
 
 fn captured(folder: &Folder, keys: &[&str]) -> Vec<String> {
     let partitions: Vec<String> = keys.iter().map(|key| format!("{{\"key\":\"{key}\",\"data\":\"x\"}}")).collect();
@@ -78,4 +78,40 @@ fn what_is_no_capture_is_refused() {
     fs::write(&head, text.replace("digest = \"", "digest = \"../../")).unwrap();
     let ended = frond(["replay", "kept/0-panic_1-trap"]).dir(folder.dir()).run().expect(64);
     assert!(ended.err().contains("its digest is not hexadecimal"), "{}", ended.err());
+}
+
+#[test]
+fn a_failure_of_a_warm_instance_is_made_again_by_what_ran_before_it() {
+    let folder = warm();
+    let keys = ["ok-1", "ok-2", "trap-after:2-3", "panic-4"];
+    let partitions: Vec<String> = keys.iter().map(|key| format!("{{\"key\":\"{key}\",\"data\":\"x\"}}")).collect();
+    let query = format!("{{\"query\":{{}},\"partitions\":[{}]}}", partitions.join(","));
+    frond(["query", "app"]).arg(query).args(["--slots", "1", "--capture-failures", "kept"]).dir(folder.dir()).run();
+    let replay = |name: &str| frond(["replay", &format!("kept/{name}"), "--as-case", "app"]).dir(folder.dir()).run();
+
+    let out = replay("2-trap_after_2_3-trap").expect(0).out();
+    assert!(out.contains("reproduced after the 2 partitions that ran before it in its instance"), "{out}");
+    assert!(out.contains("not written as a case"), "{out}");
+
+    // The trap ended the instance, so the next partition had a fresh one.
+    let out = replay("3-panic_4-trap").expect(0).out();
+    assert!(out.contains("reproduced: it fails in the same way"), "{out}");
+
+    // A capture of an earlier version of Frond has nothing that ran before.
+    let head = folder.path("kept/2-trap_after_2_3-trap/capture.toml");
+    let text = fs::read_to_string(&head).unwrap();
+    let (old, _) = text.split_once("[[before]]").unwrap();
+    fs::write(&head, old).unwrap();
+    assert!(replay("2-trap_after_2_3-trap").expect(1).out().contains("not reproduced"));
+}
+
+#[test]
+fn a_capture_reads_no_file_outside_its_folder() {
+    let folder = faulty();
+    captured(&folder, &["panic-1"]);
+    let head = folder.path("kept/0-panic_1-trap/capture.toml");
+    let text = fs::read_to_string(&head).unwrap();
+    fs::write(&head, format!("{text}\n[[before]]\nkey = \"a\"\nindex = 0\nfile = \"../query.bin\"\n")).unwrap();
+    let ended = frond(["replay", "kept/0-panic_1-trap"]).dir(folder.dir()).run().expect(64);
+    assert!(ended.err().contains("is not in its folder"), "{}", ended.err());
 }

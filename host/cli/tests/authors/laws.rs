@@ -1,6 +1,8 @@
 //! Laws: counts of checks, small counter-examples, and warnings of queries.
 
-use crate::{Folder, faulty, frond, test};
+use serde_json::Value;
+
+use crate::{Folder, faulty, frond, test, warm};
 
 fn leaves(folder: &Folder, query: &str, keys: &[&str]) {
     for key in keys {
@@ -21,8 +23,9 @@ fn an_honest_merge_keeps_every_law() {
     let ended = test(&folder, "--format json").expect(0);
     let json = ended.json();
     let laws = json["laws"].as_array().unwrap();
-    assert_eq!(laws.len(), 6, "{json}");
-    for law in laws {
+    assert_eq!(laws.len(), 7, "{json}");
+    // Its cases have no content that could be cut.
+    for law in laws.iter().filter(|law| law["law"] != "cut") {
         assert!(law["checked"].as_u64().unwrap() > 0 && law["broken"].is_null(), "{law}");
     }
 }
@@ -96,7 +99,12 @@ fn a_merge_that_fails_each_time_keeps_no_law() {
     let checked = |law: &serde_json::Value| (law["checked"].as_u64().unwrap(), law["failed"].as_u64().unwrap_or(0) > 0);
     let laws = json["laws"].as_array().unwrap();
     for law in laws {
-        let expect = if law["law"] == "determinism" { (3, false) } else { (0, true) };
+        let expect = match law["law"].as_str().unwrap() {
+            "determinism" => (3, false),
+            // The cases have no content that could be cut.
+            "cut" => (0, false),
+            _ => (0, true),
+        };
         assert_eq!(checked(law), expect, "{law}");
     }
     assert_eq!(json["sums"]["laws_hold"], 1, "{json}");
@@ -109,4 +117,167 @@ fn a_merge_that_fails_each_time_keeps_no_law() {
     let query = r#"{"query":{},"partitions":[{"key":"ok-1","data":""}]}"#;
     let asked = alone(&["query", "app", query, "--format", "json"]).expect(0).json();
     assert_eq!(asked["laws"], "unchecked");
+}
+
+/// Runs the laws on leaves of this command, one for each key, and returns the law `warm`.
+fn warm_law(command: &str, keys: &[&str], exit: i32) -> Value {
+    let reports =
+        |key| if command == "served" { format!(", reports = {{ {key} = {{ served = 0 }} }}") } else { String::new() };
+    let folder = warm();
+    for key in keys {
+        let case = format!(
+            "query = '{{\"fault\":\"{command}\"}}'\npartition = \"\"\nkey = \"{key}\"\n[expect]\n\
+             json = {{ count = 1, keys = [\"{key}\"]{} }}\n",
+            reports(key)
+        );
+        folder.write(&format!("app/cases/{key}.toml"), case);
+    }
+    let json = test(&folder, "--format json").expect(exit).json();
+    assert_eq!(json["sums"]["failed"], 0, "{json}");
+    let laws = json["laws"].as_array().unwrap();
+    laws.iter().find(|one| one["law"] == "warm").unwrap_or_else(|| panic!("{json}")).clone()
+}
+
+#[test]
+fn a_leaf_without_a_memory_may_keep_its_instance() {
+    let law = warm_law("ok", &["a", "b", "c"], 0);
+    assert!(law["checked"].as_u64().unwrap() > 0 && law["broken"].is_null(), "{law}");
+    // A leaf's own failure keeps the instance, too.
+    let folder = warm();
+    for (key, failure) in [("invalid-partition", true), ("ok", false)] {
+        let expect = if failure { "failure = \"invalid-partition\"" } else { "json = { count = 1, keys = [\"ok\"] }" };
+        folder.write(
+            &format!("app/cases/{key}.toml"),
+            format!("partition = \"\"\nkey = \"{key}\"\n[expect]\n{expect}\n"),
+        );
+    }
+    let json = test(&folder, "--format json").expect(0).json();
+    assert_eq!(json["laws"].as_array().unwrap().len(), 8, "{json}");
+}
+
+#[test]
+fn a_leaf_that_remembers_is_caught_with_the_shortest_sequence() {
+    let keys = ["a", "b", "c", "d", "e", "f"];
+    let sequence = |command| {
+        let law = warm_law(command, &keys, 1);
+        let what = law["broken"]["what"].as_str().unwrap_or_else(|| panic!("{law}")).to_owned();
+        let before = what.split_once("in an instance that has served ").unwrap().1.lines().next().unwrap().to_owned();
+        before.split(", ").count() + 1
+    };
+    // It reports how many calls came before.
+    assert_eq!(sequence("served"), 2);
+    // It fails at its third call.
+    assert_eq!(sequence("trap-after:2"), 3);
+}
+
+#[test]
+fn a_leaf_with_fresh_instances_may_remember() {
+    let folder = faulty();
+    leaves(&folder, "{\"fault\":\"served\"}", &["a", "b"]);
+    let json = test(&folder, "--format json").expect(0).json();
+    assert!(json["laws"].as_array().unwrap().iter().all(|one| one["law"] != "warm"), "{json}");
+}
+
+/// Runs the laws on a leaf of this command, whose partition has many lines, and returns the law
+/// `cut`.
+fn cut_law(folder: &Folder, command: &str, exit: i32) -> Value {
+    cut_law_of(folder, &format!(r#"{{"fault":"{command}"}}"#), 10..50, exit)
+}
+
+/// Runs the laws on the leaf of a query, whose partition has lines with these numbers, and returns
+/// the law `cut`.
+fn cut_law_of(folder: &Folder, query: &str, numbers: std::ops::Range<u32>, exit: i32) -> Value {
+    let lines: Vec<_> = numbers.map(|number| format!("line {number}")).collect();
+    let case = format!(
+        "query = '{query}'\npartition = \"{}\\n\"\nkey = \"a\"\n[expect]\n\
+         json = {{ count = {}, keys = {lines:?} }}\n",
+        lines.join("\\n"),
+        lines.len()
+    );
+    folder.write("app/cases/lines.toml", case);
+    let json = test(folder, "--format json").expect(exit).json();
+    assert_eq!(json["sums"]["failed"], 0, "{json}");
+    let laws = json["laws"].as_array().unwrap();
+    laws.iter().find(|one| one["law"] == "cut").unwrap_or_else(|| panic!("{json}")).clone()
+}
+
+#[test]
+fn a_leaf_that_counts_each_line_once_may_be_cut() {
+    for folder in [faulty(), warm()] {
+        let law = cut_law(&folder, "lines", 0);
+        assert!(law["checked"].as_u64().unwrap() > 0 && law["broken"].is_null(), "{law}");
+    }
+}
+
+#[test]
+fn a_leaf_that_asks_for_no_piece_is_never_cut() {
+    let folder = faulty();
+    let case = "partition = \"a\\nb\\n\"\nkey = \"ok\"\n[expect]\njson = { count = 1, keys = [\"ok\"] }\n";
+    folder.write("app/cases/ok.toml", case);
+    let json = test(&folder, "--format json").expect(0).json();
+    let law = json["laws"].as_array().unwrap().iter().find(|one| one["law"] == "cut").unwrap();
+    assert_eq!((law["checked"].as_u64(), law["failed"].as_u64()), (Some(0), None), "{law}");
+}
+
+#[test]
+fn a_reader_that_keeps_a_wrong_partial_of_a_short_content_is_caught() {
+    let folder = faulty();
+    let law = cut_law_of(&folder, r#"{"fault":"read-lines-keep-behind"}"#, 10..12, 1);
+    let what = law["broken"]["what"].as_str().unwrap_or_else(|| panic!("{law}"));
+    assert!(what.contains("killed at byte"), "{what}");
+    let content = what.lines().next().unwrap().split_once("in one piece: ").unwrap().1;
+    let content: String = serde_json::from_str(content.trim_end_matches('…')).unwrap();
+    assert!(content.lines().count() <= 5, "{what}");
+}
+
+#[test]
+fn kept_partials_that_no_schedule_uses_are_told() {
+    for (command, told) in [("read-lines", false), ("read-lines-keep-none", true)] {
+        let folder = faulty();
+        let law = cut_law_of(&folder, &format!(r#"{{"fault":"{command}"}}"#), 10..12, 0);
+        assert!(law["checked"].as_u64().unwrap() > 0 && law["broken"].is_null(), "{law}");
+        let note = "kept partials were not checked: the leaf kept none before it was killed";
+        assert_eq!(law["notes"].as_array().is_some_and(|notes| notes.contains(&note.into())), told, "{law}");
+        assert_eq!(test(&folder, "").expect(0).out().contains("kept partials"), told);
+    }
+}
+
+#[test]
+fn a_call_that_fails_by_chance_breaks_no_law() {
+    let query = r#"{"fault":"lines","merge-fault":"unavailable-of-many"}"#;
+    let law = cut_law_of(&faulty(), query, 10..50, 0);
+    assert!(law["checked"].as_u64().unwrap() > 0 && law["failed"].as_u64().unwrap() > 0, "{law}");
+}
+
+#[test]
+fn fuel_for_the_whole_is_enough_for_the_law() {
+    let folder = faulty();
+    let file = folder.path("app/frond.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    folder.write("app/frond.toml", format!("{text}\n[limits.leaf]\nfuel = 1_000_000\n"));
+    // This leaf reads all of its content again for each piece.
+    let law = cut_law(&folder, "lines", 0);
+    assert!(law["checked"].as_u64().unwrap() > 0 && law["failed"].as_u64().unwrap() > 0, "{law}");
+    assert!(law["failure"].as_str().unwrap().contains("out-of-fuel"), "{law}");
+}
+
+#[test]
+fn a_leaf_with_a_mistake_at_its_edges_is_caught_with_few_lines() {
+    for (command, places) in [
+        ("lines-peek", "cut before byte"),
+        ("lines-drop", "cut before byte"),
+        ("lines-early", "in pieces that end before byte"),
+        ("lines-keep-behind", "killed at byte"),
+        ("lines-remember", "cut before byte"),
+    ] {
+        let folder = if command == "lines-remember" { warm() } else { faulty() };
+        let law = cut_law(&folder, command, 1);
+        let what = law["broken"]["what"].as_str().unwrap_or_else(|| panic!("{command}: {law}"));
+        let content = what.lines().next().unwrap().split_once("in one piece: ").unwrap().1;
+        let content: String = serde_json::from_str(content).unwrap();
+        assert!(content.lines().count() <= 3, "{command}: {what}");
+        let schedule = what.lines().nth(1).unwrap();
+        assert!(schedule.contains(places) && !schedule.contains(" and byte"), "{command}: {what}");
+        assert!(!law["broken"]["diff"].as_str().unwrap().is_empty(), "{law}");
+    }
 }

@@ -33,6 +33,15 @@ fn faulty() -> Folder {
     Folder::with_app("faulty", rest)
 }
 
+/// Returns an app of the same plugin, whose instances serve the partitions of a query.
+fn warm() -> Folder {
+    let folder = faulty();
+    let file = folder.path("app/frond.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    folder.write("app/frond.toml", text.replacen("[leaf]\n", "[leaf]\ninstance = \"query\"\n", 1));
+    folder
+}
+
 /// Runs `frond test app …` in the folder.
 fn test(folder: &Folder, more: &str) -> Ended {
     frond(["test", "app"]).args(more.split_whitespace()).dir(folder.dir()).run()

@@ -72,7 +72,7 @@ fn a_core_module() {
 fn a_component_without_exports() {
     assert_snapshot!(with_component("(component)"), @"
     exit 64
-    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: does not export frond:plugin/process-partition@0.1.0, it exports no interface
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: does not export frond:plugin/process-partition@0.1.1, it exports no interface
     (in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces)
     ");
 }
@@ -81,7 +81,7 @@ fn a_component_without_exports() {
 fn a_merge_as_the_leaf() {
     assert_snapshot!(with_leaf(fs::read(plugin("rail_merge")).unwrap()), @"
     exit 64
-    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: does not export frond:plugin/process-partition@0.1.0, it exports frond:plugin/merge-partials@0.1.0
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: does not export frond:plugin/process-partition@0.1.1, it exports frond:plugin/merge-partials@0.1.1
     (it is a merge component: name it under [merge], and a leaf component here)
     ");
 }
@@ -95,7 +95,7 @@ fn a_component_that_two_sections_name_is_refused_at_the_one_that_it_does_not_fit
     folder.write("app/frond.toml", toml);
     assert_snapshot!(asked(&folder), @"
     exit 64
-    error: app/frond.toml:4: merge.component: `app/rail_leaf.wasm`: does not export frond:plugin/merge-partials@0.1.0, it exports frond:plugin/process-partition@0.1.0
+    error: app/frond.toml:4: merge.component: `app/rail_leaf.wasm`: does not export frond:plugin/merge-partials@0.1.1, it exports frond:plugin/process-partition@0.1.1
     (it is a leaf component: name it under [leaf], and a merge component here)
     ");
 }
@@ -125,8 +125,8 @@ fn a_leaf_of_another_version_of_the_contract() {
         (export "frond:plugin/process-partition@0.2.0" (instance $leaf)))"#;
     assert_snapshot!(with_component(component), @"
     exit 64
-    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: exports frond:plugin/process-partition@0.2.0, this host speaks 0.1.0
-    (build it against version 0.1.0 of the contract)
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: exports frond:plugin/process-partition@0.2.0, this host speaks 0.1.1
+    (build it against version 0.1.1 of the contract)
     ");
 }
 
@@ -135,11 +135,11 @@ fn a_leaf_that_wants_a_store() {
     let component = r#"(component
         (import "wasi:keyvalue/store@0.2.0-draft" (instance))
         (instance $leaf)
-        (export "frond:plugin/process-partition@0.1.0" (instance $leaf)))"#;
+        (export "frond:plugin/process-partition@0.1.1" (instance $leaf)))"#;
     assert_snapshot!(with_component(component), @"
     exit 64
     error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: imports wasi:keyvalue/store@0.2.0-draft, which this host does not offer
-    (a guest may import WASI 0.2's cli, clocks, config, filesystem, http, io, random and sockets, and frond:plugin@0.1.0)
+    (a guest may import WASI 0.2's cli, clocks, config, filesystem, http, io, random and sockets, and frond:plugin@0.1.1)
     ");
 }
 
@@ -147,11 +147,11 @@ fn a_leaf_that_wants_a_store() {
 fn a_leaf_whose_interface_is_empty() {
     let component = r#"(component
         (instance $leaf)
-        (export "frond:plugin/process-partition@0.1.0" (instance $leaf)))"#;
+        (export "frond:plugin/process-partition@0.1.1" (instance $leaf)))"#;
     assert_snapshot!(with_component(component), @"
     exit 64
-    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: does not fit the contract: frond:plugin/process-partition@0.1.0 lacks the function `process`
-    (build it against version 0.1.0 of the contract)
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: does not fit the contract: frond:plugin/process-partition@0.1.1 lacks the function `process`
+    (build it against version 0.1.1 of the contract)
     ");
 }
 
@@ -173,7 +173,7 @@ fn half_a_component() {
 fn a_header_and_nothing_more() {
     assert_snapshot!(with_leaf(b"\0asm\x0d\0\x01\0"), @"
     exit 64
-    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: does not export frond:plugin/process-partition@0.1.0, it exports no interface
+    error: app/frond.toml:2: leaf.component: `app/leaf.wasm`: does not export frond:plugin/process-partition@0.1.1, it exports no interface
     (in Rust, `frond_plugin::leaf!`, `merger!` and `splitter!` export these interfaces)
     ");
 }
@@ -216,7 +216,7 @@ fn a_link_to_nothing() {
 fn another_file_than_the_one_that_is_pinned() {
     let folder = Folder::new();
     let pin = "0".repeat(64);
-    let component = r#"(component (instance $leaf) (export "frond:plugin/process-partition@0.1.0" (instance $leaf)))"#;
+    let component = r#"(component (instance $leaf) (export "frond:plugin/process-partition@0.1.1" (instance $leaf)))"#;
     folder.write("app/leaf.wasm", wat::parse_str(component).unwrap());
     let toml = format!(
         "[leaf]\ncomponent = \"leaf.wasm\"\nsha256 = \"{pin}\"\n[merge]\ncomponent = \"leaf.wasm\"\n[source]\nkind = \"query\"\n"
@@ -226,7 +226,7 @@ fn another_file_than_the_one_that_is_pinned() {
     exit 64
     error: app/frond.toml:3: leaf.sha256: `app/leaf.wasm` is not the file that is pinned
      expected 0000000000000000000000000000000000000000000000000000000000000000
-     found    bb84c58c0940fd7d1f4fa0edbe17f1bbae580107fac0bed2cc0d543318bfbb24
+     found    2dfbd4ac2b34350fe934c6e2120f2e15b2270912fd8d557aab69312368503ef0
     (pin the new digest if you trust the file)
     ");
 }

@@ -93,8 +93,9 @@ fn a_named_pipe() {
 
 #[test]
 fn a_line_longer_than_a_partition() {
+    // Its leaf gets each partition whole.
     let folder = Folder::with_app(
-        "grep",
+        "prices",
         "[source]\nkind = \"files\"\nglob = \"data/*.txt\"\n\n[limits.leaf]\npartition = \"1KiB\"",
     );
     folder.write("app/data/a.txt", "a".repeat(5000));
@@ -107,7 +108,8 @@ fn a_line_longer_than_a_partition() {
 
 #[test]
 fn pieces_larger_than_a_partition() {
-    let folder = grep();
+    // Its leaf gets each partition whole.
+    let folder = Folder::with_app("prices", "[source]\nkind = \"files\"\nglob = \"data/*.txt\"");
     folder.write("app/data/a.txt", "a\n");
     assert_snapshot!(asked(&folder, "--piece-size 1GiB"), @"
     exit 64

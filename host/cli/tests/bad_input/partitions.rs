@@ -118,7 +118,8 @@ fn one_that_weighs_nothing() {
 
 #[test]
 fn one_that_is_larger_than_the_limit() {
-    let folder = Folder::with_app("faulty", "[source]\nkind = \"query\"\n\n[limits.leaf]\npartition = \"10B\"");
+    // Its leaf gets each partition whole.
+    let folder = Folder::with_app("prices", "[source]\nkind = \"query\"\n\n[limits.leaf]\npartition = \"10B\"");
     let body = r#"{"query":{},"partitions":[{"key":"a","data":"twelve bytes"}]}"#;
     assert_snapshot!(outcome(&folder.frond("query app").arg(body).run()), @"
     exit 65

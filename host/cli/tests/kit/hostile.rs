@@ -84,7 +84,7 @@ fn types(depth: usize, each: &str) -> Vec<u8> {
             (func $f (param "query" $t{depth}) (param "c" u8) (result (list u8))
                 (canon lift (core func $i "f") (memory $i "m") (realloc (func $i "r"))))
             (instance $out (export "process" (func $f)))
-            (export "frond:plugin/process-partition@0.1.0" (instance $out)))"#
+            (export "frond:plugin/process-partition@0.1.1" (instance $out)))"#
     );
     wat::parse_str(text).unwrap()
 }

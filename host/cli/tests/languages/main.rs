@@ -1,5 +1,5 @@
 //! Comparison of the rail leaf in Python, JavaScript and C with the one in Rust: the same partials,
-//! byte for byte, and the same refusals.
+//! byte for byte, and the same refusals. And of the readers of pieces in all languages.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +11,7 @@
 mod inputs;
 #[path = "../kit/mod.rs"]
 mod kit;
+mod pieces;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::call::Limits;
+use frond_root::call::{InstanceMode, Limits};
 use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
     Answer, CancellationToken, Events, Failure, FailureKind, Floor, Merger, Partition, Plan, Reason, Request, Services,
@@ -94,12 +95,20 @@ impl Rig {
     fn new(path: &Path) -> Self {
         let runtime = Runtime::new().unwrap();
         let limits = Limits::default();
-        let settings =
-            Settings { slots: 1, limits: vec![limits], cache: Some(kit::cache()), compiler: frond_run::compiler() };
+        let settings = Settings {
+            slots: 1,
+            waiting: 0,
+            limits: vec![limits],
+            cache: Some(kit::cache()),
+            compiler: frond_run::compiler(),
+        };
         let sandbox = Sandbox::new(settings).unwrap();
         let plugin = Arc::new(Plugin::load(&sandbox, &fs::read(path).unwrap(), &[Role::Leaf], true).unwrap());
         let slots = Slots::start(1, sandbox.clock(), runtime.handle()).unwrap();
-        let leaves = LeafHost::new(slots, Leaf { plugin, limits, deterministic: false, grants: Arc::default() });
+        let leaves = LeafHost::new(
+            slots,
+            Leaf { plugin, limits, deterministic: false, grants: Arc::default(), instance: InstanceMode::Fresh },
+        );
         Self { runtime, _sandbox: sandbox, leaves }
     }
 

@@ -15,6 +15,7 @@ fn little_address_space_is_enough_for_small_leaves() {
     let ended = ask().through("sh", within(1 << 20)).run().expect(0);
     assert_eq!(ended.out(), whole);
     assert!(ended.err().contains("without an instance pool"), "{}", ended.err());
+    assert!(!ended.err().contains("can wait at once"), "{}", ended.err());
 }
 
 #[test]

@@ -56,3 +56,26 @@ fn what_was_recorded_before_is_replaced() {
     folder.write("run.ndjson", "x".repeat(1 << 20));
     assert!(recorded(&folder).starts_with("{\"at\":"));
 }
+
+#[test]
+fn warm_instances_are_told_in_the_summary_and_the_explanation() {
+    let folder = Folder::with_app("faulty", "[source]\nkind = \"query\"\n");
+    let file = folder.path("app/frond.toml");
+    let fresh = fs::read_to_string(&file).unwrap();
+    let partitions = ["a", "b", "c"].map(|key| json!({ "key": key, "data": "" }));
+    let query = json!({ "query": { "fault": "served" }, "partitions": partitions }).to_string();
+    let ask = || {
+        let ended = folder.frond("query app --slots 1 --stats --record run.ndjson").arg(&query).run().expect(0);
+        let told = folder.frond("explain run.ndjson").run().expect(0).out();
+        (ended.json(), ended.err(), told)
+    };
+    let (answer, stats, told) = ask();
+    assert_eq!(answer["reports"], json!({ "a": { "served": 0 }, "b": { "served": 0 }, "c": { "served": 0 } }));
+    assert!(!stats.contains("warm") && !told.contains("warm"), "{stats}{told}");
+
+    folder.write("app/frond.toml", fresh.replacen("[leaf]\n", "[leaf]\ninstance = \"query\"\n", 1));
+    let (answer, stats, told) = ask();
+    assert_eq!(answer["reports"], json!({ "a": { "served": 0 }, "b": { "served": 1 }, "c": { "served": 2 } }));
+    assert!(stats.contains("3 started · 2 in warm instances"), "{stats}");
+    assert!(told.contains("2 of 3 attempts ran warm"), "{told}");
+}

@@ -15,6 +15,7 @@ mod kit;
 
 mod crashes;
 mod crowd;
+mod resuming;
 mod server;
 
 use std::time::Duration;

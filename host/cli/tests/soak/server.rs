@@ -171,7 +171,7 @@ impl Server {
             resident: metrics.whole("frond_resident_bytes"),
             files: metrics.whole("frond_open_files"),
             threads: metrics.whole("frond_threads"),
-            leaves: metrics.whole("frond_leaves_running"),
+            leaves: metrics.whole("frond_leaves_running") + metrics.whole("frond_leaves_waiting"),
         }
     }
 
@@ -180,7 +180,8 @@ impl Server {
     pub(crate) async fn idle(&self, new: &State) -> State {
         self.until("nothing runs", async || {
             let metrics = self.metrics().await;
-            metrics.sum("frond_queries_running", &[]) + metrics.sum("frond_leaves_running", &[]) == 0.0
+            let work = ["frond_queries_running", "frond_leaves_running", "frond_leaves_waiting"];
+            work.iter().all(|name| metrics.sum(name, &[]) == 0.0)
         })
         .await;
         self.until_at(LOOKS, "files and threads are as before", async || {

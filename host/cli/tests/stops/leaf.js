@@ -1,6 +1,6 @@
 /** A leaf that fails as its query says, for the snapshots of the reports that its author gets. */
 
-import control from "frond:plugin/control@0.1.0";
+import control from "frond:plugin/control@0.1.1";
 
 import { invalidPartition, invalidQuery } from "./failure.js";
 import { decode } from "./text.js";

@@ -120,6 +120,7 @@ impl Pages {
                 total,
                 leaf_used: millis(progress.used),
                 leaf_wasted: millis(progress.wasted),
+                leaf_waited: millis(progress.waited),
                 ..Timings::default()
             },
         });

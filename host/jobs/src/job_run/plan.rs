@@ -1,8 +1,8 @@
 //! A job's plan: stored once, and read again by each owner that resumes the job.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use frond_root::plan::StoredPartials;
 use frond_root::{Content, Error, Notes, Partition, Plan, Unreadable};
 
 use super::exit::Exit;
@@ -47,7 +47,7 @@ fn planned(partition: &Partition) -> Result<PartitionPlan, Error> {
 pub(super) async fn recalled(lease: &Lease, id: JobId, app_version: &dyn AppVersion) -> Result<Plan, Exit> {
     let notes = Arc::new(Notes::default());
     let mut partitions = Vec::new();
-    let mut kept = BTreeSet::new();
+    let mut stored = StoredPartials::default();
     let mut after = None;
     loop {
         let page = PartitionPage { after, limit: PAGE, states: Vec::new() };
@@ -55,8 +55,11 @@ pub(super) async fn recalled(lease: &Lease, id: JobId, app_version: &dyn AppVers
         let Some(last) = rows.last() else { break };
         after = Some(last.index);
         for row in rows {
-            if matches!(row.state, PartitionState::Done | PartitionState::Degraded) {
-                kept.insert(row.index);
+            for range in &row.parts {
+                stored.add_part(row.index, *range);
+            }
+            if row.parts.is_empty() && matches!(row.state, PartitionState::Done | PartitionState::Degraded) {
+                stored.add_whole(row.index);
             }
             partitions.push(partition(row, app_version, &notes));
         }
@@ -68,7 +71,7 @@ pub(super) async fn recalled(lease: &Lease, id: JobId, app_version: &dyn AppVers
         Some(query) => plan.asking(query),
         None => plan,
     };
-    Ok(plan.keeping(kept))
+    Ok(plan.keeping(stored))
 }
 
 fn partition(row: PartitionRow, app_version: &dyn AppVersion, notes: &Arc<Notes>) -> Partition {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use frond_root::journal::{Journal, KeepFuture, KeptPartial, RecallFuture};
+use frond_root::ledger::Position;
 use frond_root::{Failure, FailureKind};
 
 use super::lease::Lease;
 use crate::job::JobId;
 use crate::quota::Meter;
-use crate::store::{Outcome, PartitionResult, StoreError};
+use crate::store::{Outcome, Partial, PartitionResult, StoreError};
 
 /// Journal of one job.
 pub(super) struct StoreJournal {
@@ -35,14 +35,18 @@ impl Journal for StoreJournal {
         let lease = self.lease.clone();
         let id = self.id;
         let meter = self.meter.clone();
-        let bytes = partials.iter().map(|one| one.partial.len() as u64).sum();
+        let grows = |one: &KeptPartial| (one.partial.len() as u64).saturating_sub(one.replaces);
+        let bytes = partials.iter().map(grows).sum();
         let results: Vec<PartitionResult> = partials
             .into_iter()
             .map(|one| PartitionResult {
                 index: one.partition,
                 attempt: one.attempt,
                 run_ms: u64::try_from(one.ran.as_millis()).unwrap_or(u64::MAX),
-                outcome: Outcome::Done(one.partial),
+                outcome: match one.units {
+                    Some(range) => Outcome::Part(range, one.partial),
+                    None => Outcome::Done(one.partial),
+                },
             })
             .collect();
         Box::pin(async move {
@@ -53,13 +57,14 @@ impl Journal for StoreJournal {
         })
     }
 
-    fn recall(&self, after: Option<u32>, bytes: u64) -> RecallFuture {
+    fn recall(&self, after: Option<Position>, bytes: u64) -> RecallFuture {
         let lease = self.lease.clone();
         let id = self.id;
         Box::pin(async move {
             let partials = lease.until_available(|store| store.partials(id, after, bytes)).await;
             let partials = partials.map_err(|error| failed(&lease, error))?;
-            Ok(partials.into_iter().map(|one| (one.index, one.bytes)).collect::<Vec<(u32, Bytes)>>())
+            let at = |one: &Partial| (one.index, one.range.map_or(0, |range| range.begin));
+            Ok(partials.into_iter().map(|one| (at(&one), one.bytes)).collect())
         })
     }
 }

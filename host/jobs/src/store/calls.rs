@@ -4,6 +4,7 @@ pub(super) use std::time::Duration;
 
 pub(super) use async_trait::async_trait;
 pub(super) use bytes::Bytes;
+pub(super) use frond_root::ledger::Position;
 
 pub(super) use crate::job::JobId;
 pub(super) use crate::store::{
@@ -32,7 +33,7 @@ macro_rules! calls {
             release(id: JobId, epoch: u64) -> ();
             plan(id: JobId, epoch: u64, planned: PlanRecord) -> ();
             partitions(id: JobId, page: &PartitionPage) -> Vec<PartitionRow>;
-            partials(id: JobId, after: Option<u32>, max_bytes: u64) -> Vec<Partial>;
+            partials(id: JobId, after: Option<Position>, max_bytes: u64) -> Vec<Partial>;
             merge(id: JobId, epoch: u64) -> ();
             finish(id: JobId, epoch: u64, ended: JobEnd) -> Job;
             result_info(id: JobId) -> Option<ResultInfo>;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use deadpool_postgres::Pool;
+use frond_root::ledger::Position;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_postgres::IsolationLevel;
@@ -233,7 +234,7 @@ impl JobStore for PostgresStore {
         ))
     }
 
-    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> StoreResult<Vec<Partial>> {
+    async fn partials(&self, id: JobId, after: Option<Position>, max_bytes: u64) -> StoreResult<Vec<Partial>> {
         reading!(self, ROWS, |transaction| results::partials(&transaction, id, after, max_bytes))
     }
 

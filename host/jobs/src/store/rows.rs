@@ -5,13 +5,16 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use frond_root::PartitionKey;
+use frond_root::ledger::PartialRange;
 use serde::de::DeserializeOwned;
 
 use crate::job::{JobId, JobState, UnixMs};
 
 use super::error::cause;
 use super::rules::{Head, unsigned};
-use super::{CancelKind, Counts, Job, Locator, PartitionRow, PartitionState, PastJob, StoreError, StoreResult, Usage};
+use super::{
+    CancelKind, Counts, Job, Locator, Partial, PartitionRow, PartitionState, PastJob, StoreError, StoreResult, Usage,
+};
 
 /// Columns of a job, without the large ones.
 pub(crate) const JOB: &str = "id, state, app, version, floor, run_timeout_ms, retention_ms, share, caller, \
@@ -182,9 +185,27 @@ pub(crate) fn head_of(row: &dyn Columns) -> StoreResult<Head> {
     })
 }
 
-/// Converts a row with the columns [`PARTITION`] to a partition.
-pub(crate) fn partition_of(row: &dyn Columns) -> StoreResult<PartitionRow> {
+/// Converts the column `state` of a partition.
+pub(crate) fn state_of(row: &dyn Columns) -> StoreResult<PartitionState> {
     let state = row.text("state")?;
+    PartitionState::ALL.into_iter().find(|one| one.slug() == state).ok_or_else(|| damaged("state"))
+}
+
+/// Converts the range of a part; `None` for the partial of a whole partition.
+pub(crate) fn range_of(row: &dyn Columns) -> StoreResult<Option<PartialRange>> {
+    let Some(end) = row.maybe_int("ends")? else { return Ok(None) };
+    let of = row.count("units")?;
+    Ok(Some(PartialRange { begin: row.count("begins")?, end: unsigned(end), until: row.count("until")?, of }))
+}
+
+/// Converts a row of [`super::sql::parts::stored`] and its bytes to a partial.
+pub(crate) fn partial_of(row: &dyn Columns, bytes: Bytes) -> StoreResult<Partial> {
+    let degraded = state_of(row)? == PartitionState::Degraded;
+    Ok(Partial { index: row.index("idx")?, range: range_of(row)?, bytes, degraded })
+}
+
+/// Converts a row with the columns [`PARTITION`] to a partition, without its parts.
+pub(crate) fn partition_of(row: &dyn Columns) -> StoreResult<PartitionRow> {
     let place = match row.maybe_text("elsewhere")? {
         Some(text) => Locator::Elsewhere(text),
         None => Locator::Inline(row.maybe_bytes("inline")?.ok_or_else(|| damaged("inline"))?),
@@ -194,10 +215,11 @@ pub(crate) fn partition_of(row: &dyn Columns) -> StoreResult<PartitionRow> {
         key: PartitionKey::from(row.text("key")?),
         weight: row.count("weight")?,
         place,
-        state: PartitionState::ALL.into_iter().find(|one| one.slug() == state).ok_or_else(|| damaged("state"))?,
+        state: state_of(row)?,
         attempts: row.index("attempts")?,
         run_ms: row.count("run_ms")?,
         failure: maybe_json(row, "failure")?,
+        parts: Vec::new(),
     })
 }
 

@@ -8,6 +8,7 @@ use super::{PartitionPlan, StoreResult};
 
 pub(crate) mod jobs;
 pub(crate) mod owner;
+pub(crate) mod parts;
 pub(crate) mod results;
 pub(crate) mod sweep;
 

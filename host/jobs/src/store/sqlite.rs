@@ -13,12 +13,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use frond_root::ledger::Position;
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;
 
 use crate::clock::{SetClock, unix_ms};
 use crate::job::{JobId, UnixMs};
 
+use super::rows::damaged;
 use super::rules::{admit, unsigned};
 use super::sql::{self, jobs, owner};
 use super::{
@@ -42,6 +44,10 @@ use readers::Readers;
 use results::PendingResults;
 use session::{Session, run};
 use writer::{TransactionMode, WriteConnection, Writer};
+
+/// Snapshots in which a missing file of a partial is looked for: a running leaf may replace what it
+/// has kept while it is read.
+const SNAPSHOTS: u32 = 8;
 
 /// Settings of the store.
 #[derive(Clone, Debug)]
@@ -242,9 +248,15 @@ impl JobStore for SqliteStore {
         self.writer.accept(pending).await
     }
 
-    async fn partials(&self, id: JobId, after: Option<u32>, max_bytes: u64) -> StoreResult<Vec<Partial>> {
-        let blobs = Arc::clone(&self.blobs);
-        self.read(async move |db| results::partials(db, &blobs, id, after, max_bytes).await).await
+    async fn partials(&self, id: JobId, after: Option<Position>, max_bytes: u64) -> StoreResult<Vec<Partial>> {
+        for _ in 0..SNAPSHOTS {
+            let blobs = Arc::clone(&self.blobs);
+            let read = self.read(async move |db| results::partials(db, &blobs, id, after, max_bytes).await);
+            if let Some(partials) = read.await? {
+                return Ok(partials);
+            }
+        }
+        Err(damaged(blobs::FILE))
     }
 
     async fn merge(&self, id: JobId, epoch: u64) -> StoreResult<()> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use frond_root::ledger::PartialRange;
 use frond_root::{Failure, Floor, PartitionKey, Tenant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -101,13 +102,13 @@ pub struct Counts {
     pub partitions: u64,
     /// Total weight of the partitions.
     pub weight: u64,
-    /// Partitions with a complete partial.
+    /// Partitions with a complete partial, or with parts that account for all of them.
     pub done: u64,
     /// Partitions with a partial that was cut off.
     pub degraded: u64,
     /// Failed partitions.
     pub failed: u64,
-    /// Weight of the partitions that are done or degraded.
+    /// Weight of the partitions that are done or degraded, and of the stored parts of others.
     pub settled_weight: u64,
     /// Started attempts of leaves, over all owners, as far as reported.
     pub attempts: u64,
@@ -280,12 +281,14 @@ pub struct PartitionRow {
     pub place: Locator,
     /// State of the partition.
     pub state: PartitionState,
-    /// Attempt whose result is stored, from 1; 0 while pending.
+    /// Latest attempt of which something is stored, from 1; 0 if nothing is.
     pub attempts: u32,
-    /// Run time of that attempt, in milliseconds; 0 while pending.
+    /// Run time of the attempts of which something is stored, in milliseconds.
     pub run_ms: u64,
     /// Failure of the partition, if it failed.
     pub failure: Option<Failure>,
+    /// Parts whose partials are stored, ascending; empty if the partial of the whole is.
+    pub parts: Vec<PartialRange>,
 }
 
 /// Result of a partition.
@@ -306,6 +309,8 @@ pub struct PartitionResult {
 pub enum Outcome {
     /// A complete partial.
     Done(Bytes),
+    /// The partial of a part. The partition is done once its parts account for all of it.
+    Part(PartialRange, Bytes),
     /// The output of a leaf that was cut off.
     Degraded(Bytes),
     /// No output.
@@ -313,10 +318,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// State of the partition.
+    /// State of a partition without parts.
     pub(crate) fn state(&self) -> PartitionState {
         match self {
-            Self::Done(_) => PartitionState::Done,
+            Self::Done(_) | Self::Part(..) => PartitionState::Done,
             Self::Degraded(_) => PartitionState::Degraded,
             Self::Failed(_) => PartitionState::Failed,
         }
@@ -325,7 +330,7 @@ impl Outcome {
     /// Output of the leaf.
     pub(crate) fn partial(&self) -> Option<&Bytes> {
         match self {
-            Self::Done(bytes) | Self::Degraded(bytes) => Some(bytes),
+            Self::Done(bytes) | Self::Part(_, bytes) | Self::Degraded(bytes) => Some(bytes),
             Self::Failed(_) => None,
         }
     }
@@ -334,9 +339,9 @@ impl Outcome {
 /// Outcome of accepting results.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AcceptReport {
-    /// Indexes of the partitions that had no result before, ascending.
+    /// Indexes of the partitions of the stored results, ascending; an index for each result.
     pub fresh: Vec<u32>,
-    /// Number of late results, discarded because their partitions had one.
+    /// Number of late results, discarded because their partitions or units had one.
     pub discarded: u32,
 }
 
@@ -345,6 +350,8 @@ pub struct AcceptReport {
 pub struct Partial {
     /// Index of the partition.
     pub index: u32,
+    /// Part of the partition; `None` for the whole.
+    pub range: Option<PartialRange>,
     /// Output of the leaf.
     pub bytes: Bytes,
     /// True if the leaf was cut off.

@@ -12,6 +12,7 @@ on_both! {
     a_cancel_decides_whether_an_answer_is_kept,
     a_job_that_is_given_back_ends_if_it_was_cancelled,
     a_job_that_is_given_back_waits_if_its_partials_are_wanted,
+    a_cancel_of_a_job_that_waits_leaves_its_answer_to_the_next_owner,
     a_cancel_of_a_job_whose_lease_has_lapsed_ends_it,
     a_sweep_ends_what_was_cancelled_and_whose_lease_has_lapsed,
     an_owner_whose_cancelled_job_has_ended_is_fenced,
@@ -84,6 +85,27 @@ async fn a_job_that_is_given_back_waits_if_its_partials_are_wanted(bench: Bench)
     store.cancel(id(2), true, at(70)).await.unwrap();
     store.release_at(id(2), epoch, at(80)).await.unwrap();
     assert_eq!(get(&store, id(2)).await.state, JobState::Cancelled);
+}
+
+async fn a_cancel_of_a_job_that_waits_leaves_its_answer_to_the_next_owner(bench: Bench) {
+    let store = bench.store();
+    let (first, epoch) = running(&store, 2).await;
+    store.accept(first, epoch, vec![done(0)]).await.unwrap();
+    store.release_at(first, epoch, at(20)).await.unwrap();
+    assert_eq!(store.cancel(first, true, at(30)).await.unwrap().state, JobState::Queued);
+    let next = take(&store, 40).await.unwrap();
+    assert!(next.job.cancel.is_some_and(|kind| kind.keep_partial));
+    store.merge(first, next.epoch).await.unwrap();
+    let over = store.finish(first, next.epoch, ended(End::Partial, 50)).await.unwrap();
+    assert_eq!((over.state, store.result(first).await.unwrap().is_some()), (JobState::Cancelled, true));
+    // The latest cancel counts.
+    let store = bench.store();
+    store.submit(job(2)).await.unwrap();
+    let epoch = take(&store, 60).await.unwrap().epoch;
+    store.plan(id(2), epoch, plan(1)).await.unwrap();
+    store.release_at(id(2), epoch, at(70)).await.unwrap();
+    store.cancel(id(2), true, at(80)).await.unwrap();
+    assert_eq!(store.cancel(id(2), false, at(90)).await.unwrap().state, JobState::Cancelled);
 }
 
 async fn a_cancel_of_a_job_whose_lease_has_lapsed_ends_it(bench: Bench) {

@@ -13,6 +13,7 @@ use frond_jobs::store::{
     PartitionResult, PartitionRow, PlanRecord, StoreResult, Submission, SweepReport, TakenJob,
 };
 use frond_jobs::{End, JobId, JobStore, StoreError, UnixMs};
+use frond_root::ledger::PartialRange;
 use frond_root::{Failure, FailureKind, Floor, QueryId};
 use serde_json::json;
 use tempfile::TempDir;
@@ -224,6 +225,38 @@ pub(crate) fn degraded(index: u32) -> PartitionResult {
 
 pub(crate) fn failed(index: u32) -> PartitionResult {
     result(index, Outcome::Failed(Failure::new(FailureKind::Trap, format!("trap {index}"))))
+}
+
+/// The partial of a part of 12 units: where it begins and ends, and up to where the rest is
+/// skipped.
+pub(crate) fn part(index: u32, [begin, end, until]: [u64; 3], bytes: Bytes) -> PartitionResult {
+    result(index, Outcome::Part(PartialRange { begin, end, until, of: 12 }, bytes))
+}
+
+/// Statements that make the tables those of version 7.
+pub(crate) const OLDER: [&str; 4] = [
+    "DROP TABLE parts",
+    "ALTER TABLE partitions DROP COLUMN units",
+    "ALTER TABLE partitions DROP COLUMN covered",
+    "DELETE FROM refinery_schema_history WHERE version = 8",
+];
+
+/// Checks a migrated store with a running job of three partitions, of which two have partials.
+pub(crate) async fn a_migrated_store_goes_on(store: &Store, job: JobId, epoch: u64) {
+    let partials = store.partials(job, None, u64::MAX).await.unwrap();
+    assert_eq!(
+        partials.iter().map(|one| (one.index, one.range, one.degraded)).collect::<Vec<_>>(),
+        [(0, None, false), (1, None, true)]
+    );
+    let results = vec![part(0, [0, 1, 1], Bytes::new()), part(2, [4, 12, 12], Bytes::from("end"))];
+    let accepted = store.accept(job, epoch, results).await.unwrap();
+    assert_eq!((accepted.fresh, accepted.discarded), (vec![2], 1));
+    let counts = get(store, job).await.counts;
+    assert_eq!((counts.done, counts.degraded, counts.settled_weight), (1, 1, 10 + 10 + 6));
+    let accepted = store.accept(job, epoch, vec![part(2, [0, 3, 4], Bytes::from("begin"))]).await.unwrap();
+    assert_eq!(accepted.fresh, [2]);
+    let counts = get(store, job).await.counts;
+    assert_eq!((counts.done, counts.degraded, counts.settled_weight), (2, 1, 30));
 }
 
 pub(crate) fn ended(end: End, now: u64) -> (JobEnd, UnixMs) {

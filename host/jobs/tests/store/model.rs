@@ -16,6 +16,76 @@ pub(crate) enum Kind {
     Done,
     Degraded,
     Failed,
+    /// A part of [`UNITS`] units: where it begins and ends, and up to where the rest is skipped.
+    Part([u64; 3]),
+}
+
+/// Units of a partition.
+pub(crate) const UNITS: u64 = 12;
+
+/// Result of a partition, and the attempt that it is from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Given {
+    pub(crate) index: u32,
+    pub(crate) kind: Kind,
+    pub(crate) attempt: u32,
+}
+
+/// Stored part of a partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Part {
+    pub(crate) units: [u64; 3],
+    pub(crate) attempt: u32,
+    epoch: u64,
+}
+
+/// Partition of a plan.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Cell {
+    pub(crate) result: Option<Kind>,
+    /// Stored parts, by the first unit.
+    pub(crate) parts: BTreeMap<u64, Part>,
+}
+
+impl Cell {
+    /// Units that the parts account for.
+    fn covered(&self) -> u64 {
+        self.parts.values().map(|part| part.units[2] - part.units[0]).sum()
+    }
+
+    /// Weight of what is stored, of 10.
+    pub(crate) fn weight(&self) -> u64 {
+        match self.result {
+            Some(Kind::Done | Kind::Degraded) if self.parts.is_empty() => 10,
+            _ => 10 * self.covered() / UNITS,
+        }
+    }
+
+    /// True if the result is stored.
+    fn accept(&mut self, result: &Given, epoch: u64) -> bool {
+        let Kind::Part(units) = result.kind else {
+            let is_free = self.result.is_none() && (self.parts.is_empty() || result.kind == Kind::Failed);
+            if is_free {
+                self.result = Some(result.kind);
+            }
+            return is_free;
+        };
+        let [begin, _, until] = units;
+        let is_own = |part: &Part| (part.units[0], part.epoch, part.attempt) == (begin, epoch, result.attempt);
+        let is_in_the_way = |part: &&Part| part.units[0] < until && begin < part.units[2] && !is_own(part);
+        let part = Part { units, attempt: result.attempt, epoch };
+        let is_free = self.result.is_none()
+            && begin < until
+            && !self.parts.values().any(|old| is_in_the_way(&old))
+            && self.parts.get(&begin) != Some(&part);
+        if is_free {
+            self.parts.insert(begin, part);
+            if self.covered() == UNITS {
+                self.result = Some(Kind::Done);
+            }
+        }
+        is_free
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -28,7 +98,7 @@ pub(crate) struct Job {
     pub(crate) state: JobState,
     pub(crate) epoch: u64,
     pub(crate) lease: u64,
-    pub(crate) plan: Option<Vec<Option<Kind>>>,
+    pub(crate) plan: Option<Vec<Cell>>,
     pub(crate) queued: u64,
     pub(crate) started: Option<u64>,
     pub(crate) finished: Option<u64>,
@@ -64,7 +134,7 @@ impl Job {
     }
 
     pub(crate) fn count(&self, kind: Kind) -> u64 {
-        self.plan.iter().flatten().filter(|result| **result == Some(kind)).count() as u64
+        self.plan.iter().flatten().filter(|cell| cell.result == Some(kind)).count() as u64
     }
 
     /// Numbers of the events that are kept.
@@ -165,28 +235,26 @@ impl Model {
         if job.state != JobState::Planning {
             return Err("illegal");
         }
-        job.plan = Some(vec![None; partitions]);
+        job.plan = Some(vec![Cell::default(); partitions]);
         job.state = JobState::Running;
         Ok(())
     }
 
     /// Returns the fresh indexes, and the number of discarded results.
-    pub(crate) fn accept(&mut self, job: u64, epoch: u64, results: &[(u32, Kind)]) -> StoreResult<(Vec<u32>, u32)> {
+    pub(crate) fn accept(&mut self, job: u64, epoch: u64, results: &[Given]) -> StoreResult<(Vec<u32>, u32)> {
         let job = self.held(job, epoch)?;
         let none = &mut Vec::new();
         let plan = job.plan.as_mut().unwrap_or(none);
-        if results.iter().any(|(index, _)| *index as usize >= plan.len()) {
+        if results.iter().any(|one| one.index as usize >= plan.len()) {
             return Err("no partition");
         }
         let mut fresh = Vec::new();
         let mut discarded = 0;
-        for (index, kind) in results {
-            match &mut plan[*index as usize] {
-                Some(_) => discarded += 1,
-                free => {
-                    *free = Some(*kind);
-                    fresh.push(*index);
-                }
+        for one in results {
+            if plan[one.index as usize].accept(one, epoch) {
+                fresh.push(one.index);
+            } else {
+                discarded += 1;
             }
         }
         fresh.sort_unstable();
@@ -228,7 +296,7 @@ impl Model {
             return Err("late");
         }
         job.cancel = Some(keep);
-        if !job.is_held() {
+        if !job.is_held() && job.may_end_alone() {
             job.stop(now);
         }
         self.stop_lapsed(now);
@@ -248,10 +316,8 @@ impl Model {
             _ if !job.is_over() => return Err("illegal"),
             _ => {}
         }
-        for result in job.plan.iter_mut().flatten() {
-            if *result == Some(Kind::Failed) {
-                *result = None;
-            }
+        for cell in job.plan.iter_mut().flatten() {
+            cell.result.take_if(|result| *result == Kind::Failed);
         }
         job.state = JobState::Queued;
         job.queued = now;

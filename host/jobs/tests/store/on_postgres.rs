@@ -12,7 +12,10 @@ use frond_jobs::store::{Artifact, JobFilter, NewJob, Outcome, RunnableJobs};
 use frond_jobs::{End, JobStore, StoreError};
 use tokio_postgres::NoTls;
 
-use crate::kit::{Store, answering, at, done, ended, id, job, job_of, name, plan, result, running};
+use crate::kit::{
+    OLDER, Store, a_migrated_store_goes_on, answering, at, degraded, done, ended, id, job, job_of, name, plan, result,
+    running,
+};
 use crate::server::Database;
 
 /// A separate database; ends the test if there is none.
@@ -41,7 +44,21 @@ async fn a_database_of_a_newer_frond_is_refused() {
     let database = database!(new);
     database.run("INSERT INTO refinery_schema_history VALUES (99, 'later', '2030-01-01T00:00:00Z', '1')").await;
     let refused = database.open(9).await.map(|_| ());
-    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 7 })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Newer { found: 99, known: 8 })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_older_database_is_migrated_with_its_partials() {
+    let database = database!(new);
+    let store = database.open(9).await.unwrap();
+    let (job, epoch) = running(&store, 3).await;
+    store.accept(job, epoch, vec![done(0), degraded(1)]).await.unwrap();
+    drop(store);
+    for older in OLDER {
+        database.run(older).await;
+    }
+    let store = database.open(9).await.unwrap();
+    a_migrated_store_goes_on(&store, job, epoch).await;
 }
 
 #[tokio::test]

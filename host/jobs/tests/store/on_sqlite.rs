@@ -15,7 +15,10 @@ use frond_jobs::{End, JobState, JobStore, LateStore, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::kit::{Store, answering, at, done, ended, get, id, job, name, plan, planning, result, rows, running, take};
+use crate::kit::{
+    OLDER, Store, a_migrated_store_goes_on, answering, at, degraded, done, ended, get, id, job, name, part, plan,
+    planning, result, rows, running, take,
+};
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
@@ -141,11 +144,44 @@ async fn a_file_of_a_newer_frond_is_refused() {
     drop(open(&path));
     let connection = Connection::open(path.join("jobs.db")).unwrap();
     connection
-        .execute("INSERT INTO refinery_schema_history VALUES (8, 'later', '2030-01-01T00:00:00Z', '1')", [])
+        .execute("INSERT INTO refinery_schema_history VALUES (9, 'later', '2030-01-01T00:00:00Z', '1')", [])
         .unwrap();
     drop(connection);
     let refused = SqliteStore::open(&path, Options::default()).map(|_| ());
-    assert!(matches!(refused, Err(StoreError::Newer { found: 8, known: 7 })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Newer { found: 9, known: 8 })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_older_store_is_migrated_with_its_partials() {
+    let (_folder, path) = folder();
+    let store = open(&path);
+    let (job, epoch) = running(&store, 3).await;
+    store.accept(job, epoch, vec![done(0), degraded(1)]).await.unwrap();
+    drop(store);
+    let connection = Connection::open(path.join("jobs.db")).unwrap();
+    for older in OLDER {
+        connection.execute(older, []).unwrap();
+    }
+    drop(connection);
+    a_migrated_store_goes_on(&open(&path), job, epoch).await;
+}
+
+#[tokio::test]
+async fn the_files_of_replaced_parts_go() {
+    let (_folder, path) = folder();
+    let store = open(&path);
+    let (job, epoch) = running(&store, 1).await;
+    for (end, byte) in [(1, 1), (2, 2), (3, 3)] {
+        store.accept(job, epoch, vec![part(0, [0, end, end], large(byte))]).await.unwrap();
+    }
+    store.sweep(at(100)).await.unwrap();
+    assert_eq!(blobs(&path).len(), 1);
+    let partials = store.partials(job, None, u64::MAX).await.unwrap();
+    assert_eq!((partials.len(), partials[0].bytes == large(3)), (1, true));
+    store.finish(job, epoch, ended(End::Failed, 100)).await.unwrap();
+    store.delete(job).await.unwrap();
+    store.sweep(at(100)).await.unwrap();
+    assert!(blobs(&path).is_empty());
 }
 
 #[tokio::test]

@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 use frond_jobs::store::{
-    EventBatch, Filter, Idempotency, JobFilter, NewJob, Outcome, Page, PartitionResult, PartitionState, TOMBSTONE_MS,
+    EventBatch, Filter, Idempotency, JobFilter, Locator, NewJob, Outcome, Page, Partial, PartitionResult,
+    PartitionState, TOMBSTONE_MS,
 };
 use frond_jobs::{End, JobState, StoreError};
+use frond_root::ledger::PartialRange;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::kit::{Bench, Store, at, degraded, done, ended, failed, id, job, listed, name, plan, rows};
-use crate::model::{Job, Kind, Model, StoreResult};
+use crate::kit::{Bench, Store, at, degraded, done, ended, failed, id, job, listed, name, plan, result, rows};
+use crate::model::{Cell, Given, Job, Kind, Model, StoreResult, UNITS};
 
 /// Number of jobs, of apps, and of callers beside the jobs without one.
 const JOBS: u64 = 4;
@@ -25,7 +27,7 @@ enum Op {
     Renew { job: u64, epoch: Epoch, lease: u64 },
     Release { job: u64, epoch: Epoch },
     Plan { job: u64, epoch: Epoch, partitions: usize },
-    Accept { job: u64, epoch: Epoch, results: Vec<(u32, Kind)> },
+    Accept { job: u64, epoch: Epoch, results: Vec<Given> },
     Merge { job: u64, epoch: Epoch },
     Finish { job: u64, epoch: Epoch, end: End },
     Cancel { job: u64, keep: bool },
@@ -59,8 +61,16 @@ fn ops() -> impl Strategy<Value = Op> {
     // Mostly the job taken last, so that jobs come to an end.
     let job = || prop_oneof![3 => Just(LAST), 1 => 1..=JOBS];
     let epoch = || prop_oneof![9 => Just(Epoch::Own), 1 => Just(Epoch::Stale), 1 => Just(Epoch::Future)];
-    let kind = prop_oneof![4 => Just(Kind::Done), 1 => Just(Kind::Degraded), 2 => Just(Kind::Failed)];
-    let results = prop::collection::vec((0_u32..5, kind), 0..6);
+    let unit = || prop_oneof![1 => Just(0), 1 => Just(UNITS), 3 => 0..=UNITS];
+    let part = (unit(), unit(), unit()).prop_map(|(one, two, three)| {
+        let mut units = [one, two, three];
+        units.sort_unstable();
+        // Mostly, nothing is skipped.
+        Kind::Part(if three % 3 == 0 { units } else { [units[0], units[2], units[2]] })
+    });
+    let kind = prop_oneof![4 => Just(Kind::Done), 1 => Just(Kind::Degraded), 2 => Just(Kind::Failed), 12 => part];
+    let result = (0_u32..5, kind, 1_u32..3).prop_map(|(index, kind, attempt)| Given { index, kind, attempt });
+    let results = prop::collection::vec(result, 0..8);
     let end = prop::sample::select(End::ALL.to_vec());
     let caller = || prop::option::of(0..CALLERS);
     let new = (0..APPS, caller(), 1_u32..4, prop::option::of(0_u8..2), 0_u8..2)
@@ -100,12 +110,44 @@ fn said<T, U>(answer: Result<T, StoreError>, map: impl FnOnce(T) -> U) -> StoreR
     }
 }
 
-fn accepted((index, kind): &(u32, Kind)) -> PartitionResult {
-    match kind {
-        Kind::Done => done(*index),
-        Kind::Degraded => degraded(*index),
-        Kind::Failed => failed(*index),
-    }
+fn accepted(given: &Given) -> PartitionResult {
+    let Given { index, kind, attempt } = *given;
+    let result = match kind {
+        Kind::Done => done(index),
+        Kind::Degraded => degraded(index),
+        Kind::Failed => failed(index),
+        Kind::Part(units) => result(index, Outcome::Part(range(units), part(index, units, attempt))),
+    };
+    PartitionResult { attempt, ..result }
+}
+
+fn range([begin, end, until]: [u64; 3]) -> PartialRange {
+    PartialRange { begin, end, until, of: UNITS }
+}
+
+/// Partial of a part: its size says where it ends.
+fn part(index: u32, [begin, end, _]: [u64; 3], attempt: u32) -> Bytes {
+    Bytes::from(format!("part {index} of {attempt}: {begin}{}", "-".repeat(end as usize)))
+}
+
+/// Partials of a partition, as a store returns them.
+fn partials(index: u32, cell: &Cell) -> Vec<Partial> {
+    let whole = match cell.result.filter(|_| cell.parts.is_empty()) {
+        Some(Kind::Done) => Some((done(index), false)),
+        Some(Kind::Degraded) => Some((degraded(index), true)),
+        _ => None,
+    };
+    let whole = whole.map(|(result, degraded)| match result.outcome {
+        Outcome::Done(bytes) | Outcome::Degraded(bytes) => Partial { index, range: None, bytes, degraded },
+        other => panic!("{other:?}"),
+    });
+    let parts = cell.parts.values().map(|one| Partial {
+        index,
+        range: Some(range(one.units)),
+        bytes: part(index, one.units, one.attempt),
+        degraded: false,
+    });
+    whole.into_iter().chain(parts).collect()
 }
 
 impl Run {
@@ -255,34 +297,36 @@ impl Run {
         }
     }
 
+    /// Each page has one partial, and begins behind the one before.
+    async fn compare_pages(&self, store: &Store, number: u64, expected: &[Partial]) {
+        let mut after = None;
+        for one in expected {
+            let page = store.partials(id(number), after, 0).await.unwrap();
+            assert_eq!(page, std::slice::from_ref(one));
+            after = Some((one.index, one.range.map_or(0, |range| range.begin)));
+        }
+        assert!(store.partials(id(number), after, 0).await.unwrap().is_empty());
+    }
+
     async fn compare_parts(&self, store: &Store, number: u64, job: &Job) {
         assert_eq!(store.result(id(number)).await.unwrap().is_some(), job.has_result);
-        let states: Vec<_> = rows(store, id(number)).await.iter().map(|row| row.state).collect();
-        let plan = job.plan.clone().unwrap_or_default();
-        let expected: Vec<_> = plan
-            .iter()
-            .map(|result| match result {
-                None => PartitionState::Pending,
-                Some(Kind::Done) => PartitionState::Done,
-                Some(Kind::Degraded) => PartitionState::Degraded,
-                Some(Kind::Failed) => PartitionState::Failed,
-            })
-            .collect();
+        let rows = rows(store, id(number)).await;
+        let found: Vec<_> = rows.iter().map(|row| (row.state, row.parts.clone())).collect();
         // A succeeded job is never retried.
-        let whole = job.state == JobState::Succeeded;
-        assert_eq!(states, if whole { Vec::new() } else { expected });
-        let plan = if whole { Vec::new() } else { plan };
-        let partials = store.partials(id(number), None, u64::MAX).await.unwrap();
-        let found: Vec<_> = partials.iter().map(|one| (one.index, one.bytes.clone(), one.degraded)).collect();
-        let expected: Vec<_> = (0_u32..)
-            .zip(&plan)
-            .filter_map(|(index, result)| match accepted(&(index, (*result)?)).outcome {
-                Outcome::Done(bytes) => Some((index, bytes, false)),
-                Outcome::Degraded(bytes) => Some((index, bytes, true)),
-                Outcome::Failed(_) => None,
-            })
-            .collect();
-        assert_eq!(found, expected);
+        let plan = job.plan.clone().filter(|_| job.state != JobState::Succeeded).unwrap_or_default();
+        let state = |cell: &Cell| match cell.result {
+            None => PartitionState::Pending,
+            Some(Kind::Done | Kind::Part(_)) => PartitionState::Done,
+            Some(Kind::Degraded) => PartitionState::Degraded,
+            Some(Kind::Failed) => PartitionState::Failed,
+        };
+        let parts = |cell: &Cell| cell.parts.values().map(|one| range(one.units)).collect::<Vec<_>>();
+        assert_eq!(found, plan.iter().map(|cell| (state(cell), parts(cell))).collect::<Vec<_>>());
+        let expected: Vec<_> = (0_u32..).zip(&plan).flat_map(|(index, cell)| partials(index, cell)).collect();
+        assert_eq!(store.partials(id(number), None, u64::MAX).await.unwrap(), expected);
+        self.compare_pages(store, number, &expected).await;
+        let bytes = store.get(id(number)).await.unwrap().bytes;
+        assert_eq!(bytes, expected_bytes(number, job, &expected), "bytes of {number}: {job:?}");
         let page = store.events(id(number), 0, 1000).await.unwrap();
         let kept = job.kept();
         assert_eq!(page.events.iter().map(|(number, _)| *number).collect::<Vec<_>>(), kept);
@@ -299,7 +343,25 @@ fn compare_job(found: &frond_jobs::Job, job: &Job) {
     assert_eq!((found.owner.is_some(), found.lease_until), (held, held.then_some(at(job.lease))));
     let counts = [found.counts.done, found.counts.degraded, found.counts.failed];
     assert_eq!(counts, [Kind::Done, Kind::Degraded, Kind::Failed].map(|kind| job.count(kind)));
-    assert_eq!(found.counts.settled_weight, 10 * (counts[0] + counts[1]));
+    let settled: u64 = job.plan.iter().flatten().map(Cell::weight).sum();
+    assert_eq!(found.counts.settled_weight, settled);
+}
+
+/// Bytes that a job takes in the store.
+fn expected_bytes(number: u64, of: &Job, partials: &[Partial]) -> u64 {
+    let plan = of.plan.as_ref().map(|cells| plan(cells.len()));
+    let places = plan.iter().filter(|_| of.state != JobState::Succeeded).flat_map(|plan| &plan.partitions);
+    let places: usize = places
+        .map(|one| match &one.place {
+            Locator::Inline(bytes) => bytes.len(),
+            Locator::Elsewhere(text) => text.len(),
+        })
+        .sum();
+    let query = plan.iter().flat_map(|plan| &plan.query).map(Bytes::len).sum::<usize>();
+    let partials: usize = partials.iter().map(|one| one.bytes.len()).sum();
+    let answer = if of.has_result { "answer".len() } else { 0 };
+    let own = job(number).query.len() + "p0".len();
+    (own + places + query + partials + answer) as u64
 }
 
 /// Name of a caller.

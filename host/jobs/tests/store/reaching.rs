@@ -142,7 +142,7 @@ async fn a_role_that_may_only_use_the_tables_is_enough_where_they_are() {
     let place = database.url().replace("frond@", &format!("{role}@"));
     let said = refusal(&place).await;
     assert!(said.contains("GRANT") && said.contains(&role), "{said}");
-    let tables = "artifact_blobs, artifacts, blobs, events, jobs, partitions";
+    let tables = "artifact_blobs, artifacts, blobs, events, jobs, partitions, parts";
     database.run(&format!("GRANT SELECT ON {tables}, refinery_schema_history TO {role}")).await;
     let said = refusal(&place).await;
     let grant = format!("GRANT DELETE, INSERT, UPDATE ON {tables} TO {role}");

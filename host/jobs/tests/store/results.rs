@@ -2,10 +2,12 @@
 
 use bytes::Bytes;
 use frond_jobs::JobState;
-use frond_jobs::store::{Counts, Locator, Outcome, PartitionPage, PartitionResult, PartitionState, PlanRecord};
+use frond_jobs::store::{
+    Counts, Locator, Outcome, PartitionPage, PartitionResult, PartitionRow, PartitionState, PlanRecord,
+};
 use frond_root::plan::MAX_PARTITIONS;
 
-use crate::kit::{Bench, degraded, done, failed, get, name, plan, planning, result, rows, running};
+use crate::kit::{Bench, degraded, done, failed, get, name, part, plan, planning, result, rows, running};
 
 on_both!(
     a_plan_is_kept_as_it_was_made,
@@ -167,8 +169,14 @@ async fn partials_come_in_order_as_many_as_fit(bench: Bench) {
     let (job, epoch) = running(&store, 5).await;
     let of = |index: u32, size: usize| result(index, Outcome::Done(Bytes::from(vec![b'x'; size])));
     store.accept(job, epoch, vec![of(4, 10), of(0, 10), of(2, 30), failed(1)]).await.unwrap();
-    let indexes = async |after, max_bytes| -> Vec<u32> {
-        store.partials(job, after, max_bytes).await.unwrap().iter().map(|one| one.index).collect()
+    let indexes = async |after: Option<u32>, max_bytes| -> Vec<u32> {
+        store
+            .partials(job, after.map(|index| (index, 0)), max_bytes)
+            .await
+            .unwrap()
+            .iter()
+            .map(|one| one.index)
+            .collect()
     };
     assert_eq!(indexes(None, 50).await, [0, 2, 4]);
     assert_eq!(indexes(None, 49).await, [0, 2]);
@@ -208,6 +216,13 @@ async fn partitions_are_listed_by_state(bench: Bench) {
     assert_eq!(indexes(&[Pending], Some(0), 1).await, [4]);
     assert_eq!(indexes(&[Failed, Degraded], None, 9).await, [2, 3]);
     assert_eq!(indexes(&[Done], Some(1), 9).await, Vec::<u32>::new());
+    // Each with its own parts, however many lie between.
+    let of = |index, begin, end| part(index, [begin, end, end], Bytes::new());
+    store.accept(job, epoch, vec![of(0, 0, 1), of(4, 0, 12), of(5, 6, 9), of(5, 0, 2)]).await.unwrap();
+    let page = PartitionPage { after: None, limit: 9, states: vec![Pending] };
+    let begins = |row: PartitionRow| (row.index, row.parts.iter().map(|part| part.begin).collect::<Vec<_>>());
+    let pending: Vec<_> = store.partitions(job, &page).await.unwrap().into_iter().map(begins).collect();
+    assert_eq!(pending, [(0, vec![0]), (5, vec![0, 6])]);
 }
 
 async fn weights_beyond_measure_do_no_harm(bench: Bench) {

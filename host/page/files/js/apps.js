@@ -8,6 +8,7 @@ import { ago, big, bytes, count, duration, floorWords, plural, visible, visibleL
 import { href } from "./router.js";
 
 const HEALTH = { serving: "good", loading: "busy", broken: "bad" };
+const INSTANCES = { fresh: "fresh for each call", query: "one for each query and slot" };
 const LAWS = { hold: "good", broken: "bad", unchecked: "none" };
 
 // The list, or with a name one app; returns what ends it.
@@ -101,7 +102,7 @@ function details(app) {
     (app.warnings ?? []).map((text) => notice("warn", visible(text))),
     h("div", { class: "panels" }, [
       (app.deadline_ms ?? null) === null ? null : panel("Promises", {}, facts([
-        ["answer", visible(app.content_type)], ["source", app.source], ["order of partials", app.order],
+        ["answer", visible(app.content_type)], ["source", app.source], ["order of partials", app.order], ["instances of the leaf", INSTANCES[app.instance] ?? app.instance],
         ["deadline", duration(app.deadline_ms * 1000)], ["longest deadline", app.max_deadline_ms ? duration(app.max_deadline_ms * 1000) : null], ["floor", floorWords(app.floor)],
         ["required", app.require && app.require.length > 0 ? app.require.map((key) => visible(key, 120)).join(", ") : "none"],
         ["queries", queriesLine(app)],

@@ -28,15 +28,18 @@ export function quantiles(values) {
 export function figuresOf(model) {
   const succeeded = [];
   const waits = [];
+  const waited = [];
   for (const one of model.tries()) {
     if (one.fate === "used" || one.fate === "discarded") succeeded.push(timeOf(one));
     waits.push(Math.max(0, one.start - one.queued));
+    if (one.waited > 0) waited.push(one.waited);
   }
   const merges = model.folds.filter((fold) => fold.end !== null).map((fold) => fold.end - fold.start);
   const leaf = quantiles(succeeded);
   return {
     leaf,
     wait: quantiles(waits),
+    waited: quantiles(waited),
     merge: quantiles(merges),
     median: leaf ? leaf.p50 : 0,
     stragglers: stragglers(model, leaf ? leaf.p50 : 0),
@@ -74,16 +77,17 @@ function stragglers(model, median) {
   return { named: found.slice(0, MAX_STRAGGLERS), more: Math.max(0, found.length - MAX_STRAGGLERS), all: found.length };
 }
 
-// How busy each slot was between the plan and the gather's end.
+// How busy each slot was between the plan and the gather's end, without the time in which its attempts waited.
 function slots(model) {
   const from = model.scattered();
   const to = model.gatherEnd ? model.gatherEnd.at : model.until();
   const window = Math.max(0, to - from);
   const slots = new Map();
   for (const one of model.tries()) {
-    const slot = slots.get(one.slot) ?? { slot: one.slot, attempts: 0, busy: 0, share: 0 };
+    const slot = slots.get(one.slot) ?? { slot: one.slot, attempts: 0, warm: 0, busy: 0, share: 0 };
     slot.attempts += 1;
-    slot.busy += Math.max(0, Math.min(one.end, to) - Math.max(one.start, from));
+    slot.warm += one.earlier > 0 ? 1 : 0;
+    slot.busy += Math.max(0, Math.min(one.end, to) - Math.max(one.start, from) - one.waited);
     slots.set(one.slot, slot);
   }
   const used = [...slots.values()].sort((one, other) => one.slot - other.slot);

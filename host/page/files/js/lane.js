@@ -20,9 +20,39 @@ export function fateWords(attempt) {
   return attempt.failure && attempt.fate === "failed" ? attempt.failure.kind : FATES[attempt.fate];
 }
 
+// How many calls of the query its instance had served before, in words.
+export function instanceWords(attempt) {
+  return attempt.earlier > 0 ? `warm, after ${plural(attempt.earlier, "call", "calls")}` : "fresh";
+}
+
+// Which units of its partition an attempt had, and which attempt they were cut off from.
+export function shareWords(attempt) {
+  if (!attempt.units) return "";
+  const from = attempt.cutFrom === null ? "" : `, cut from attempt ${attempt.cutFrom}`;
+  return `${count(attempt.units[0])} to ${count(attempt.units[1])}${from}`;
+}
+
 function bar(axis, kind, from, to, title) {
   const box = axis.box(from, to);
   return box && h("span", { class: `bar bar-${kind}`, style: box, title });
+}
+
+function waitWords(attempt) {
+  return attempt.waited > 0 ? `, of which it waited ${duration(attempt.waited)} without a slot` : "";
+}
+
+// The bars of an attempt: one, or thin lines where it waited between its runs. Only the last run ends as the attempt did.
+function runBars(axis, one, words) {
+  const bars = [];
+  let from = one.start;
+  for (const wait of one.waits) {
+    const kind = one.fate === "failed" ? "used" : one.fate;
+    if (wait.from > from) bars.push(bar(axis, kind, from, wait.from, words));
+    bars.push(bar(axis, "waiting", wait.from, wait.to, `waits without a slot for ${duration(wait.to - wait.from)}`));
+    from = wait.to;
+  }
+  bars.push(bar(axis, one.fate, from, one.end, words));
+  return bars.filter((one) => one);
 }
 
 // True when two attempts ran at the same time.
@@ -48,11 +78,14 @@ export function laneBars(model, lane, axis, critical) {
     for (const one of row) {
       const queued = bar(axis, "queued", one.queued, one.start, `queued ${duration(one.start - one.queued)}`);
       if (depth === 0 && one.start > one.queued) bars.push(queued);
-      const words = `attempt ${one.number}: ${fateWords(one)} after ${duration(timeOf(one))}`;
-      const ran = bar(axis, one.fate, one.start, one.end, words);
-      if (ran && depth > 0) ran.classList.add("bar-thin", `bar-thin-${depth}`);
-      if (ran && critical) ran.classList.add("bar-critical");
-      bars.push(ran);
+      const warm = one.earlier > 0 ? `, instance ${instanceWords(one)}` : "";
+      const share = one.units ? `, units ${shareWords(one)}` : "";
+      const words = `attempt ${one.number}: ${fateWords(one)} after ${duration(timeOf(one))}${waitWords(one)}${warm}${share}`;
+      for (const ran of runBars(axis, one, words)) {
+        if (depth > 0) ran.classList.add("bar-thin", `bar-thin-${depth}`);
+        if (critical && !ran.classList.contains("bar-waiting")) ran.classList.add("bar-critical");
+        bars.push(ran);
+      }
     }
   });
   if (lane.attempts.length === 0 && lane.missing) {
@@ -63,7 +96,7 @@ export function laneBars(model, lane, axis, critical) {
 }
 
 // What stands beside a partition's bars: how long it took, what became of it, whether it is a straggler.
-export function laneNote(lane, median) {
+export function laneNote(model, lane, median) {
   const parts = [];
   const slowest = lane.attempts.reduce((most, one) => (most && timeOf(most) > timeOf(one) ? most : one), null);
   if (slowest) parts.push(h("span", { class: "num" }, duration(timeOf(slowest))));
@@ -76,9 +109,14 @@ export function laneNote(lane, median) {
   } else if (last && last.fate === "failed") {
     parts.push(h("span", { class: "is-bad" }, fateWords(last)));
   }
+  // The first call of an instance has what the later ones are spared, such as a compiled pattern.
+  if (model.warm > 0 && slowest && slowest.fate !== "open" && slowest.earlier === 0) parts.push(h("span", {}, "fresh"));
   const factor = last && last.fate === "failed" ? 0 : stragglerTimes(lane, median);
   if (factor > 0) parts.push(h("span", { class: "straggler" }, `${times(factor)} median`));
+  if (slowest && slowest.waited > 0) parts.push(h("span", {}, `${duration(slowest.waited)} waited`));
   if (lane.attempts.length > 1) parts.push(h("span", {}, plural(lane.attempts.length, "attempt", "attempts")));
+  const cuts = lane.attempts.filter((one) => one.cutFrom !== null).length;
+  if (cuts > 0) parts.push(h("span", {}, plural(cuts, "cut", "cuts")));
   return parts;
 }
 

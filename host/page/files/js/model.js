@@ -6,6 +6,8 @@ import { visible } from "./format.js";
 const MAX_KEY = 120;
 // So many failures are kept whole; of those after them only the kind and the message.
 const MAX_WHOLE_FAILURES = 500;
+// So many waits of an attempt are drawn.
+const MAX_WAITS = 16;
 // So many characters are kept of what leaves wrote that succeeded.
 const MAX_LOGS = 1 << 18;
 
@@ -30,6 +32,10 @@ export class Model {
     this.missed = 0;
     this.odd = 0;
     this.attempts = 0;
+    this.warm = 0;
+    this.cuts = 0;
+    this.waiting = 0;
+    this.waited = 0;
     this.settled = 0;
     this.running = new Map();
     this.retries = new Map();
@@ -187,7 +193,8 @@ function attemptStarted(model, event, at) {
   const id = `${event.partition}/${event.attempt}`;
   const lane = model.lane(event.partition, event.key);
   if (event.weight > 0) lane.weight = event.weight;
-  const queued = model.retries.get(id) ?? model.scattered();
+  // The rest of a running attempt waits for nothing before it is cut off.
+  const queued = model.retries.get(id) ?? (event.cut_from == null ? model.scattered() : at);
   model.retries.delete(id);
   if (model.running.has(id)) {
     model.odd += 1;
@@ -203,8 +210,14 @@ function attemptStarted(model, event, at) {
     fate: "open",
     failure: null,
     usage: null,
+    earlier: 0,
+    waited: 0,
+    waits: [],
     log: [],
+    units: event.units ?? null,
+    cutFrom: event.cut_from ?? null,
   };
+  if (attempt.cutFrom !== null) model.cuts += 1;
   model.running.set(id, attempt);
   model.attempts += 1;
   lane.attempts.push(attempt);
@@ -216,7 +229,8 @@ function attemptEnded(model, event, at) {
   const id = `${event.partition}/${event.attempt}`;
   const lane = model.lane(event.partition);
   addUsage(model, event.usage);
-  const fate = fateOf(model, lane, event.failure);
+  const isWhole = !event.part || partDone(lane, event.part);
+  const fate = fateOf(model, lane, event.failure, event.part);
   const attempt = model.running.get(id);
   if (!attempt) {
     model.odd += 1;
@@ -226,17 +240,46 @@ function attemptEnded(model, event, at) {
   attempt.end = Math.max(at, attempt.start);
   attempt.fate = fate;
   attempt.usage = event.usage ?? null;
+  attempt.earlier = event.earlier ?? 0;
+  if (attempt.earlier > 0) model.warm += 1;
+  addWaits(model, attempt, event);
+  // What was left to it in the end, after all cuts.
+  const part = event.part ?? null;
+  attempt.units = part && (part.begin > 0 || part.end < part.of) ? [part.begin, part.end] : null;
   attempt.log = keptLog(model, event.log);
-  if (fate === "used") settle(model, lane);
+  if (isWhole && (fate === "used" || event.part)) settle(model, lane);
   if (event.failure) {
     attempt.failure = kept(model, event.failure);
     trouble(model, event.failure, `${lane.key}, attempt ${event.attempt}`);
   }
 }
 
-function fateOf(model, lane, failure) {
+// Takes the times without a slot, as far as they are within the attempt and in order.
+function addWaits(model, attempt, event) {
+  attempt.waited = Math.min(Number(event.waited) || 0, attempt.end - attempt.start);
+  if (attempt.waited <= 0) return;
+  let from = attempt.start;
+  const clamp = (at) => Math.min(attempt.end, Math.max(from, Number(at) || 0));
+  for (const [begin, end] of (event.waits ?? []).slice(0, MAX_WAITS)) {
+    const wait = { from: clamp(begin), to: clamp(end) };
+    if (wait.from >= wait.to) continue;
+    attempt.waits.push(wait);
+    from = wait.to;
+  }
+  model.waiting += 1;
+  model.waited += attempt.waited;
+}
+
+// Adds what an attempt did of its part. True once nothing of the partition is left.
+function partDone(lane, part) {
+  lane.done = (lane.done ?? 0) + Math.max(part.done - part.begin, 0);
+  return lane.done >= part.of;
+}
+
+function fateOf(model, lane, failure, part) {
   if (failure) return CUT_OFF.includes(failure.kind) ? "cut-off" : "failed";
-  if (model.gatherEnd === null && !lane.used) {
+  // Each part of a partition is used.
+  if (model.gatherEnd === null && (!lane.used || part)) {
     lane.used = true;
     return "used";
   }

@@ -3,7 +3,7 @@
 import { fill, h, panel, sign, table } from "./dom.js";
 import { big, bytes, count, duration, percent, plural, share, times, visible, visibleLines } from "./format.js";
 import { timeOf } from "./figures.js";
-import { fateWords } from "./lane.js";
+import { fateWords, instanceWords, shareWords } from "./lane.js";
 import { failureDetails } from "./verdict.js";
 
 const MAX_SLOTS = 16;
@@ -27,6 +27,7 @@ export function timesPanel(figures) {
   const rows = [
     ["leaf, succeeded", figures.leaf],
     ["wait for a slot", figures.wait],
+    ["wait without one", figures.waited],
     ["merge", figures.merge],
   ].filter(([, row]) => row);
   if (rows.length === 0) return null;
@@ -47,10 +48,16 @@ export function slotsPanel(model, figures) {
     `slot ${slot.slot}`,
     h("span", { class: "meter" }, h("span", { style: { width: `${slot.share * 100}%` } })),
     percent(slot.share),
-    plural(slot.attempts, "attempt", "attempts"),
+    `${plural(slot.attempts, "attempt", "attempts")}${slot.warm > 0 ? `, ${count(slot.warm)} warm` : ""}`,
   ]);
   const note = shown === used ? null : h("p", { class: "muted" }, "the busiest and the idlest");
-  return panel("Slots", {}, h("p", {}, words), table(["slot", "busy", "#share", "#ran"], rows, { label: "slots" }), note);
+  const warm = model.warm > 0
+    ? h("p", {}, `${count(model.warm)} of ${plural(model.attempts, "attempt", "attempts")} ran warm: the instance had served earlier partitions`)
+    : null;
+  const waited = model.waiting > 0
+    ? h("p", {}, `${count(model.waiting)} of ${plural(model.attempts, "attempt", "attempts")} waited without a slot, ${duration(model.waited)} in all`)
+    : null;
+  return panel("Slots", {}, h("p", {}, words), warm, waited, table(["slot", "busy", "#share", "#ran"], rows, { label: "slots" }), note);
 }
 
 // The partitions that took at least twice the median.
@@ -112,8 +119,8 @@ export function partitionPanel(model, index, close) {
   const lane = model.lanes.get(index);
   if (!lane) return null;
   const rows = lane.attempts.map((one) => [
-    count(one.number), count(one.slot), duration(one.start - one.queued), duration(one.start), duration(timeOf(one)), fateWords(one),
-    one.usage ? big(one.usage.fuel) : "", one.usage ? bytes(one.usage.memory) : "", one.usage ? bytes(one.usage.output) : "",
+    count(one.number), count(one.slot), duration(one.start - one.queued), duration(one.start), duration(timeOf(one)), duration(one.waited), fateWords(one),
+    shareWords(one), one.fate === "open" ? "" : instanceWords(one), one.usage ? big(one.usage.fuel) : "", one.usage ? bytes(one.usage.memory) : "", one.usage ? bytes(one.usage.output) : "",
   ]);
   const failures = lane.attempts.filter((one) => one.failure).map((one) => [
     h("h3", {}, `attempt ${one.number}: `, h("code", { class: "slug" }, one.failure.kind)),
@@ -125,7 +132,7 @@ export function partitionPanel(model, index, close) {
     ? h("p", { class: "is-warn" }, `missing: ${lane.missing.status.replace("_", " ")}${lane.missing.slug ? ` (${lane.missing.slug})` : ""}`)
     : null;
   const weight = lane.weight === null ? null : h("p", { class: "muted" }, `weight ${count(lane.weight)}`);
-  const heads = ["#attempt", "#slot", "#queued for", "#began at", "#ran", "and then", "#fuel", "#memory", "#output"];
+  const heads = ["#attempt", "#slot", "#queued for", "#began at", "#took", "#of it waited", "and then", "units", "instance", "#fuel", "#memory", "#output"];
   const shut = h("button", { type: "button", class: "quiet close", "aria-label": "close the partition", onclick: close }, "close");
   return panel(`Partition ${lane.key}`, { class: "panel wide partition" }, shut, state, weight,
     rows.length > 0 ? table(heads, rows, { label: "attempts" }) : h("p", { class: "muted" }, "This partition never ran."), failures, logs);

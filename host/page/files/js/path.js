@@ -1,7 +1,7 @@
 // The critical path: the chain of steps that made the query take as long as it did. Its steps follow each other without a
 // gap, so that their shares add up to the whole. The same rules as the terminal's (host/cli/src/show/model/path.rs).
 
-import { plural } from "./format.js";
+import { duration, plural } from "./format.js";
 import { timeOf } from "./figures.js";
 
 const MAX_FOLDS = 6;
@@ -97,7 +97,8 @@ function mergeSteps(model, path) {
 }
 
 function runOf(key, one) {
-  const again = one.number > 1 ? `, attempt ${one.number}` : "";
+  const waits = one.waited > 0 ? `, of which it waits ${duration(one.waited)}` : "";
+  const again = `${one.number > 1 ? `, attempt ${one.number}` : ""}${waits}`;
   if (one.fate === "failed") return `${key} runs${again}, and fails: ${one.failure ? one.failure.kind : "unknown"}`;
   if (one.fate === "cut-off") return `${key} runs${again}, and is cut off`;
   return one.fate === "open" ? `${key} runs${again}, still` : `${key} runs${again}`;

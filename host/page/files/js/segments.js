@@ -15,7 +15,10 @@ export class Segments {
     // The plan is that of the first segment.
     if (event.event === "planned" && this.model.planned) return;
     const at = event.at + this.shift;
-    this.model.take(event.start === undefined ? { ...event, at } : { ...event, at, start: event.start + this.shift });
+    const moved = { ...event, at };
+    if (event.start !== undefined) moved.start = event.start + this.shift;
+    if (event.waits !== undefined) moved.waits = event.waits.map((wait) => wait.map((moment) => moment + this.shift));
+    this.model.take(moved);
   }
 
   // A clock that was set back must not let segments overlap.

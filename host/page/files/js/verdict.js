@@ -130,18 +130,31 @@ export function noteList(coverage) {
 
 // Where the time went, and what the leaves used.
 export function timeFacts(coverage) {
-  const { plan, gather, merge, reserve, leaf_used: used, leaf_wasted: wasted } = coverage.timings;
-  const { started, retries, hedges, hedge_wins: wins, discarded } = coverage.attempts;
+  const { plan, gather, merge, reserve, leaf_used: used, leaf_wasted: wasted, leaf_waited: waited = 0 } = coverage.timings;
+  const { started, retries, hedges, hedge_wins: wins, discarded, warm = 0, cuts = 0 } = coverage.attempts;
   const some = (number, one, many) => (number > 0 ? plural(number, one, many) : null);
   const attempts = [
     `${count(started)} started`, some(retries, "retry", "retries"), some(hedges, "hedge", "hedges"),
     some(wins, "hedge that won", "hedges that won"), some(discarded, "result discarded", "results discarded"),
+    some(warm, "in a warm instance", "in warm instances"), some(cuts, "cut off from another", "cut off from others"),
   ];
   return [
     ["time", `plan ${millis(plan)} · gather ${millis(gather)} · merge ${millis(merge)} · reserve ${millis(reserve)}`],
     ["attempts", attempts.filter((part) => part).join(" · ")],
-    ["slot time", `used ${millis(used)} · wasted ${millis(wasted)}`],
+    ...unitFacts(coverage.units),
+    ["slot time", `used ${millis(used)} · wasted ${millis(wasted)}${waited > 0 ? ` · ${millis(waited)} waited without a slot` : ""}`],
   ];
+}
+
+// What became of partitions that were taken in parts: bytes, or integers of a range.
+function unitFacts(units) {
+  if (!units) return [];
+  const kinds = [
+    [units.taken, "taken"], [units.skipped, "skipped"], [units.lost, "lost"], [units.saved, "saved by a kept partial"],
+    [units.redone, "run again"], [units.discarded, "discarded"],
+  ];
+  const words = kinds.filter(([number]) => number > 0).map(([number, what]) => `${count(number)} ${what}`);
+  return [["units", `in parts: ${words.join(" · ")}`]];
 }
 
 // What all leaves used together.

@@ -143,7 +143,7 @@ export class Waterfall {
     const beyond = deadlines.filter(({ at }) => this.axis.left(at) > this.axis.span);
     const pauses = this.axis.cuts.map(({ from, to }) => duration(to - from));
     fill(this.legend, [
-      key("queued", "queued"), key("used", "ran"), key("cut-off", "cut off"), key("discarded", "result not used"),
+      key("queued", "queued"), key("used", "ran"), this.model.waited > 0 ? key("waiting", "waiting without a slot") : null, key("cut-off", "cut off"), key("discarded", "result not used"),
       key("failed", "failed"), key("critical", "critical path"),
       hedged ? h("span", { class: "key" }, "a thin second bar: another attempt at the same time") : null,
       drawn.length > 0 ? h("span", { class: "key" }, h("span", { class: "line-key" }), `deadline: ${list(drawn)}`) : null,
@@ -176,7 +176,7 @@ export class Waterfall {
     const row = this.row(
       [critical ? h("span", { class: "diamond", title: "on the critical path" }, "◆ ") : null, lane.key],
       laneBars(this.model, lane, this.axis, critical),
-      laneNote(lane, this.median),
+      laneNote(this.model, lane, this.median),
       lane.key,
     );
     for (const [name, value] of Object.entries(common)) if (name !== "style") row.setAttribute(name, String(value));

@@ -27,6 +27,18 @@ fn failures_beyond_it_say_what_is_left_out_and_keep_their_kind() {
 }
 
 #[test]
+fn the_last_partitions_before_a_failure_are_named_within_the_budget() {
+    let before: Vec<u32> = (0..300).collect();
+    let warm = Failure::new(FailureKind::Trap, "failed").after(&before);
+    assert_eq!(warm.before, before[300 - MAX_BEFORE..]);
+    assert_eq!(TextBudget::new(6 + 4 * 256, 0).take(&warm), warm);
+    let cut = TextBudget::new(6 + 4 * 256 - 1, 0).take(&warm);
+    assert_eq!((cut.before.len(), cut.omitted), (0, 4 * 256));
+    let fresh = warm.after(&[]);
+    assert!(!serde_json::to_string(&fresh).unwrap().contains("before"));
+}
+
+#[test]
 fn what_is_left_out_twice_is_added_up() {
     let mut nothing = TextBudget::new(0, 0);
     let long = Failure::new(FailureKind::Trap, "ä".repeat(4000));

@@ -1,5 +1,6 @@
 //! Event loop of the gather: from the first claim to the last partial that is waited for.
 
+mod storing;
 mod telling;
 
 use std::cmp::Reverse;
@@ -10,25 +11,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use super::journaling::{JournalReport, Journaling};
+use super::journaling::{AttemptEnd, JournalReport, Journaling, RecalledPartial};
 use super::preview::Previews;
 use super::query_run::QueryRun;
 use crate::answer::Status;
-use crate::call::Usage;
 use crate::event::EventKind;
 use crate::failure::{Failure, MAX_EVENT_TEXTS, TextBudget};
 use crate::folding::{FoldResult, Folds};
-use crate::gather::{Action, Demand, Gather};
-use crate::journal::KeptPartial;
+use crate::gather::{Action, Demand, Gather, Reached};
 use crate::memory::MemoryCharge;
-use crate::merge::Partials;
 use crate::merge::fold::Urgency;
+use crate::merge::{Partials, Span};
 use crate::plan::Plan;
 use crate::request::MergeOrder;
 use crate::runner::Covered;
 use crate::scatter::{COOL_DOWN, Report, Scatter, Window};
-use crate::work::{AttemptId, Emission, Outcome, Work};
+use crate::share::{Part, Stretch};
+use crate::work::{AttemptId, Outcome, Work};
 
+/// Time for which a cancel waits for the partials of earlier runs.
+const RECALL: Duration = Duration::from_secs(5);
 /// Time without a running fold or an arriving partial, after which the held partials are folded.
 const IDLE_FOLD: Duration = Duration::from_millis(20);
 /// Unread partials may take this part of the memory for partials, in addition to it.
@@ -53,7 +55,14 @@ enum Signal {
     Folded(Result<FoldResult, Failure>),
     Previewed(Duration),
     Journaled(JournalReport),
+    Kept,
     Cancelled,
+}
+
+/// Started attempt that has not ended.
+struct Live {
+    slot: u32,
+    since: Instant,
 }
 
 /// Loop of a query's task from scatter to the last partial.
@@ -65,13 +74,14 @@ struct GatherLoop<'a> {
     folds: Folds,
     previews: Previews,
     journal: Journaling,
-    /// Started attempts that have not ended, each with its slot.
-    live: BTreeMap<AttemptId, u32>,
+    /// Started attempts that have not ended, while listeners or the journal want to know of them.
+    live: BTreeMap<AttemptId, Live>,
     /// Bytes of log lines in events so far.
     logged: usize,
     /// Bytes left for the texts of failures in events.
     texts: TextBudget,
-    retries: BinaryHeap<Reverse<(Instant, u32, u32)>>,
+    /// Attempts that begin later, at their times.
+    retries: BinaryHeap<Reverse<(Instant, AttemptId, Option<Stretch>)>>,
     reports: Vec<Report>,
     actions: Vec<Action>,
     /// Time at which an idle fold is due.
@@ -80,6 +90,10 @@ struct GatherLoop<'a> {
     idle: bool,
     cool_until: Option<Instant>,
     held: bool,
+    /// Time until which a cancel waits for the partials of earlier runs.
+    cancel_until: Option<Instant>,
+    /// Time until which what running leaves keep is not looked at.
+    keeps_at: Option<Instant>,
     /// True when claims were refused because of reports that have been read since.
     refused: bool,
     merge_failure: Option<Failure>,
@@ -111,6 +125,8 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
             heaviest_first: request.order == MergeOrder::Any,
             background: request.background,
             tenant: request.tenant.clone(),
+            pieces: run.services.runner.pieces(),
+            stores: run.services.journal.is_some(),
         },
     );
     let _close = CloseOnDrop(scatter.clone());
@@ -132,6 +148,8 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
         idle: false,
         cool_until: None,
         held: false,
+        cancel_until: None,
+        keeps_at: None,
         refused: false,
         merge_failure: None,
         journal_failure: None,
@@ -178,13 +196,26 @@ impl GatherLoop<'_> {
             Some(folded) = self.folds.next() => Signal::Folded(folded),
             Some(took) = self.previews.ended() => Signal::Previewed(took),
             news = self.journal.next() => Signal::Journaled(news),
+            () = self.scatter.has_keepers(), if self.keeps_at.is_none() => Signal::Kept,
             () = self.memory.freed(), if self.held => Signal::Woken,
             () = sleep_until(timer) => Signal::Timer,
         }
     }
 
     fn may_cancel(&self) -> bool {
-        !self.scatter.is_closed()
+        !self.scatter.is_closed() && self.cancel_until.is_none()
+    }
+
+    /// Ends the gather, once it has the partials of earlier runs: the answer of a cancelled query
+    /// has all that there is. It waits for them only while they can arrive, and not for long.
+    fn cancel(&mut self) {
+        let now = Instant::now();
+        let until = self.cancel_until.unwrap_or(now + RECALL);
+        if self.journal.is_recalling() && !self.held && now < until {
+            self.cancel_until = Some(until);
+        } else {
+            self.gather.cancel(now, &mut self.actions);
+        }
     }
 
     fn timer(&self, now: Instant) -> Instant {
@@ -195,7 +226,7 @@ impl GatherLoop<'_> {
         let covered = self.gather.covered();
         let showable = self.partials.folding() == 0 && !self.held;
         let preview = self.previews.due().filter(|due| showable && self.previews.is_due(*due, covered));
-        [self.gather.timer(), self.idle_at, news, retry, self.cool_until, preview]
+        [self.gather.timer(), self.cancel_until, self.keeps_at, self.idle_at, news, retry, self.cool_until, preview]
             .into_iter()
             .flatten()
             .min()
@@ -210,13 +241,18 @@ impl GatherLoop<'_> {
             Signal::Folded(folded) => self.folded(folded),
             Signal::Previewed(took) => self.previews.later(took),
             Signal::Journaled(news) => self.journaled(news),
-            Signal::Cancelled => self.gather.cancel(Instant::now(), &mut self.actions),
+            Signal::Kept => self.store_keeps(),
+            Signal::Cancelled => self.cancel(),
+        }
+        if self.cancel_until.is_some() {
+            self.cancel();
         }
         self.look();
     }
 
     fn look(&mut self) {
         let now = Instant::now();
+        self.keeps_at.take_if(|at| *at <= now);
         if self.gather.is_ending(now) {
             self.take_last_emissions();
         }
@@ -244,44 +280,37 @@ impl GatherLoop<'_> {
     }
 
     fn take_report(&mut self, report: Report) {
+        self.track(&report);
         self.tell(&report);
         match report {
-            Report::Started { id, at, .. } => self.gather.started(id.partition, at),
-            Report::Ended { id, outcome, .. } => {
-                let AttemptId { partition, number: attempt } = id;
-                // Removed in any case: an emission of a successful leaf must not stay in memory for
-                // the rest of the query.
-                let emission = self.scatter.take_emission(id);
-                let ran = outcome.ran;
-                match outcome.result {
-                    Ok(partial) => {
-                        let kept = KeptPartial { partition, attempt, ran, partial };
-                        if let Some(kept) = self.journal.take(kept) {
-                            self.succeeded(kept);
-                        }
-                    }
-                    Err(_) => self.ended(partition, ran, outcome, emission),
-                }
-            }
+            Report::Started { id, at, cut_from, .. } => self.gather.started(id.partition, at, cut_from.is_some()),
+            Report::Ended { id, outcome, part, .. } => self.attempt_ended(id, outcome, part),
         }
     }
 
-    fn succeeded(&mut self, kept: KeptPartial) {
-        let outcome = Outcome::succeeded(kept.partial, kept.ran, Usage::default());
-        self.ended(kept.partition, kept.ran, outcome, None);
+    fn attempt_ended(&mut self, id: AttemptId, outcome: Outcome, part: Option<Part>) {
+        // Removed in any case: an emission of a successful leaf must not stay in memory for the rest
+        // of the query.
+        let reached = Reached { part, emission: self.scatter.take_emission(id) };
+        self.gather.served(id.partition, outcome.earlier, outcome.waits.total());
+        let end = AttemptEnd { id, outcome, reached };
+        if let Some(end) = self.store_end(end) {
+            self.ended(end);
+        }
     }
 
-    fn ended(&mut self, partition: u32, ran: Duration, outcome: Outcome, emission: Option<Emission>) {
-        self.gather.ended(partition, ran, outcome, emission, Instant::now(), &mut self.actions);
+    fn ended(&mut self, end: AttemptEnd) {
+        self.journal.forget(end.id);
+        self.gather.ended(end.id.partition, end.outcome, end.reached, Instant::now(), &mut self.actions);
         self.perform();
     }
 
     fn journaled(&mut self, news: JournalReport) {
         match news {
-            JournalReport::Kept(kept) => kept.into_iter().for_each(|one| self.succeeded(one)),
+            JournalReport::Kept(ends) => ends.into_iter().for_each(|end| self.ended(end)),
             JournalReport::Recalled(partials) => {
-                for (partition, partial) in partials {
-                    self.gather.recalled(partition, partial, &mut self.actions);
+                for RecalledPartial { partition, units, partial } in partials {
+                    self.gather.recalled(partition, units.as_ref(), partial, &mut self.actions);
                 }
                 self.perform();
             }
@@ -293,21 +322,20 @@ impl GatherLoop<'_> {
     }
 
     fn take_last_emissions(&mut self) {
-        let running: Vec<AttemptId> = self.gather.running().collect();
-        for id in running {
-            if let Some(emission) = self.scatter.take_emission(id) {
-                self.gather.cut_off(id.partition, emission, &mut self.actions);
-            }
+        for (id, emission) in self.scatter.take_emissions() {
+            self.gather.cut_off(id.partition, emission, &mut self.actions);
         }
     }
 
     fn perform(&mut self) {
         for action in std::mem::take(&mut self.actions) {
             match action {
-                Action::Merge { partition, partial } => self.arrived(partition, partial),
-                Action::Retry { partition, attempt, at } => {
+                Action::Merge { span, partial, .. } => self.arrived(span, partial),
+                Action::Gap(span) => self.partials.skip(span),
+                Action::Retry { partition, rest, at } => {
+                    let attempt = self.scatter.number(partition);
                     self.run.emit(|| EventKind::RetryScheduled { partition, attempt, start: self.run.micros(at) });
-                    self.retries.push(Reverse((at, partition, attempt)));
+                    self.retries.push(Reverse((at, AttemptId { partition, number: attempt }, rest)));
                 }
                 Action::Missing { partition, status, slug } => {
                     if status != Status::Degraded {
@@ -322,19 +350,19 @@ impl GatherLoop<'_> {
         }
     }
 
-    fn arrived(&mut self, partition: u32, partial: Bytes) {
+    fn arrived(&mut self, span: Span, partial: Bytes) {
         let now = Instant::now();
         self.idle_at = Some(now + IDLE_FOLD);
         self.idle = false;
-        self.partials.add(partition, partial);
+        self.partials.add(span, partial);
         self.gather.arrived(now);
     }
 
     fn start_due_retries(&mut self, now: Instant) {
         let mut due = false;
-        while let Some(Reverse((_, partition, attempt))) = self.retries.peek().copied().filter(|one| one.0.0 <= now) {
+        while let Some(Reverse((_, id, rest))) = self.retries.peek().copied().filter(|one| one.0.0 <= now) {
             self.retries.pop();
-            self.scatter.again(partition, attempt);
+            self.scatter.again(id, rest);
             due = true;
         }
         if due {
@@ -377,6 +405,9 @@ impl GatherLoop<'_> {
     }
 
     fn folded(&mut self, folded: Result<FoldResult, Failure>) {
+        if let Ok(folded) = &folded {
+            self.scatter.merged(folded.took);
+        }
         if let Err(failure) = self.folds.take(&mut self.partials, folded) {
             self.merge_failure.get_or_insert(failure);
             self.gather.merge_failed(Instant::now(), &mut self.actions);
@@ -388,7 +419,7 @@ impl GatherLoop<'_> {
     /// partials between the held ones are still missing. Waiting for memory would never end.
     fn hold_or_release(&mut self) {
         let short = if self.held { !self.partials.has_room() } else { self.partials.is_full() };
-        let unkept = self.journal.held() > self.run.request.partials_memory / UNREAD_SHARE;
+        let unkept = self.journal.is_crowded() || self.journal.held() > self.run.request.partials_memory / UNREAD_SHARE;
         self.memory.partials(self.partials.held().saturating_add(self.journal.held()));
         // Folds of this query, and the ends of others, free memory.
         let hold = unkept || (short && self.partials.folding() > 0) || self.memory.is_short();

@@ -1,6 +1,7 @@
 //! Path of partials through the journal: a new partial is stored before it counts (write-ahead),
 //! and partials of earlier runs are recalled while leaves run.
 
+use std::collections::HashMap;
 use std::future::pending;
 use std::sync::Arc;
 
@@ -8,84 +9,153 @@ use bytes::Bytes;
 
 use super::query_run::QueryRun;
 use crate::failure::{Failure, FailureKind};
+use crate::gather::Reached;
 use crate::journal::{Journal, KeepFuture, KeptPartial, RecallFuture};
+use crate::ledger::{PartialRange, Position};
 use crate::plan::Plan;
+use crate::work::{AttemptId, Outcome};
 
 /// The most bytes of partials recalled at once.
 const BATCH: u64 = 8 << 20;
+/// The most partials that are stored at once: a store needs much less than a lease for them.
+const AT_ONCE: usize = 500;
+/// Number of partials that wait to be stored, from which no leaves start.
+const CROWD: usize = 4_000;
 /// Part of the memory for partials that one recalled page may take.
 const PAGE_SHARE: u64 = 8;
 
 /// Result of a journal operation.
 pub(super) enum JournalReport {
-    /// These partials are durable.
-    Kept(Vec<KeptPartial>),
-    /// Partials of an earlier run, by index; empty if the page had only partials of this run.
-    Recalled(Vec<(u32, Bytes)>),
+    /// The partials of these ended attempts are durable.
+    Kept(Vec<AttemptEnd>),
+    /// Partials of an earlier run, by position; empty if the page had only partials of this run.
+    Recalled(Vec<RecalledPartial>),
     /// The journal failed.
     Failed(Failure),
 }
 
+/// Ended attempt, whose partial counts once it is stored.
+pub(super) struct AttemptEnd {
+    pub(super) id: AttemptId,
+    pub(super) outcome: Outcome,
+    pub(super) reached: Reached,
+}
+
+/// Partial of an earlier run.
+pub(super) struct RecalledPartial {
+    pub(super) partition: u32,
+    /// Units that it accounts for; `None` for the whole partition.
+    pub(super) units: Option<PartialRange>,
+    pub(super) partial: Bytes,
+}
+
+/// Partial that waits to be stored, or is being stored.
+struct Entry {
+    kept: KeptPartial,
+    /// The attempt, if it has ended.
+    end: Option<AttemptEnd>,
+}
+
+impl Entry {
+    fn id(&self) -> AttemptId {
+        AttemptId { partition: self.kept.partition, number: self.kept.attempt }
+    }
+}
+
+/// Partial that is stored for a running attempt.
+#[derive(Clone, Copy)]
+struct StoredKeep {
+    units: Option<PartialRange>,
+    bytes: u64,
+}
+
 /// Journal access of one query, if it has a journal. At most one batch is being written; partials
-/// that arrive during the write form the next batch.
+/// that arrive during the write form the next batches.
 pub(super) struct Journaling {
     journal: Option<Arc<dyn Journal>>,
-    waiting: Vec<KeptPartial>,
+    waiting: Vec<Entry>,
     held: u64,
-    keeping: Option<(Vec<KeptPartial>, KeepFuture)>,
+    keeping: Option<(Vec<Entry>, KeepFuture)>,
+    /// Stored partials of running attempts.
+    running: HashMap<AttemptId, StoredKeep>,
     recalling: Option<RecallFuture>,
     recall: Recall,
 }
 
-/// Cursor over the plan's kept partials. A page of the journal may also have partials that this run
-/// has stored; they are ignored.
+/// Cursor over the plan's stored partials. A page of the journal may also have partials that this
+/// run has stored; they are ignored.
 struct Recall {
     plan: Arc<Plan>,
     page: u64,
-    /// Last recalled index.
-    after: Option<u32>,
-    /// Number of kept partials that are still to be recalled.
+    /// Last recalled position.
+    after: Option<Position>,
+    /// Number of stored partials that are still to be recalled.
     left: usize,
 }
 
 impl Recall {
-    /// Checks a page and drops partials that the plan does not call kept. The page must have every
-    /// kept index up to its last.
-    fn take(&mut self, page: Vec<(u32, Bytes)>) -> Result<Vec<(u32, Bytes)>, Failure> {
+    /// Checks a page and drops partials that the plan does not call stored. The page must have
+    /// every stored partial up to its last.
+    fn take(&mut self, page: Vec<(Position, Bytes)>) -> Result<Vec<RecalledPartial>, Failure> {
         let lost = || Failure::new(FailureKind::Lost, "the journal has lost partials that it kept");
-        let Some(last) =
-            page.last().map(|(index, _)| *index).filter(|last| self.after.is_none_or(|after| *last > after))
+        let Some(last) = page.last().map(|(at, _)| *at).filter(|last| self.after.is_none_or(|after| *last > after))
         else {
             return Err(lost());
         };
-        let wanted = self.plan.kept_within(self.after, last);
-        let kept: Vec<_> = page.into_iter().filter(|(index, _)| self.plan.is_kept(*index)).collect();
-        if !kept.iter().map(|(index, _)| *index).eq(wanted) {
+        let stored = self.plan.stored();
+        let wanted = stored.within(self.after, last);
+        let recalled: Vec<_> =
+            page.into_iter().filter_map(|(at, partial)| Some((at, stored.get(at)?, partial))).collect();
+        if !recalled.iter().map(|(at, ..)| *at).eq(wanted) {
             return Err(lost());
         }
         self.after = Some(last);
-        self.left = self.left.saturating_sub(kept.len());
-        Ok(kept)
+        self.left = self.left.saturating_sub(recalled.len());
+        let partial =
+            |((partition, _), units, partial): (Position, _, _)| RecalledPartial { partition, units, partial };
+        Ok(recalled.into_iter().map(partial).collect())
     }
 }
 
 impl Journaling {
     pub(super) fn new(run: &QueryRun, plan: &Arc<Plan>) -> Self {
         let journal = run.services.journal.clone();
-        let left = journal.as_ref().map_or(0, |_| plan.kept());
+        let left = journal.as_ref().map_or(0, |_| plan.stored().len());
         let page = (run.request.partials_memory / PAGE_SHARE).clamp(1, BATCH);
         let recall = Recall { plan: plan.clone(), page, after: None, left };
-        Self { journal, waiting: Vec::new(), held: 0, keeping: None, recalling: None, recall }
+        Self { journal, waiting: Vec::new(), held: 0, keeping: None, running: HashMap::new(), recalling: None, recall }
     }
 
-    /// Queues a partial for the journal; returns it when there is no journal.
-    pub(super) fn take(&mut self, kept: KeptPartial) -> Option<KeptPartial> {
-        if self.journal.is_none() {
-            return Some(kept);
+    /// True if partials are stored.
+    pub(super) fn is_on(&self) -> bool {
+        self.journal.is_some()
+    }
+
+    /// True if the journal has exactly these units of a running attempt, or of one that has just
+    /// ended.
+    pub(super) fn has(&self, id: AttemptId, units: &PartialRange) -> bool {
+        self.running.get(&id).is_some_and(|stored| stored.units.as_ref() == Some(units))
+    }
+
+    /// Forgets what is stored of an attempt that has ended.
+    pub(super) fn forget(&mut self, id: AttemptId) {
+        self.running.remove(&id);
+    }
+
+    /// Queues a partial, with the end of its attempt if it has ended. It takes the place of a
+    /// waiting one of the same attempt, which reaches less far.
+    pub(super) fn add(&mut self, kept: KeptPartial, end: Option<AttemptEnd>) {
+        let entry = Entry { kept, end };
+        self.held += entry.kept.partial.len() as u64;
+        // A whole partition replaces none: its leaf has kept nothing.
+        let replaced = entry.kept.units.and_then(|_| self.waiting.iter_mut().find(|one| one.id() == entry.id()));
+        match replaced {
+            Some(waiting) => {
+                self.held -= waiting.kept.partial.len() as u64;
+                *waiting = entry;
+            }
+            None => self.waiting.push(entry),
         }
-        self.held += kept.partial.len() as u64;
-        self.waiting.push(kept);
-        None
     }
 
     /// Bytes of partials that are not durable yet.
@@ -93,12 +163,27 @@ impl Journaling {
         self.held
     }
 
+    /// True while so many partials wait to be stored that no more should come.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.waiting.len() > CROWD
+    }
+
+    /// True while partials of earlier runs are still to be recalled.
+    pub(super) fn is_recalling(&self) -> bool {
+        self.recall.left > 0
+    }
+
     /// Starts the next write and the next read. Nothing is read while there is no `room`.
     pub(super) fn start(&mut self, room: bool) {
         let Some(journal) = &self.journal else { return };
         if self.keeping.is_none() && !self.waiting.is_empty() {
-            let batch = std::mem::take(&mut self.waiting);
-            self.keeping = Some((batch.clone(), journal.keep(batch)));
+            let later = self.waiting.split_off(self.waiting.len().min(AT_ONCE));
+            let mut batch = std::mem::replace(&mut self.waiting, later);
+            for entry in &mut batch {
+                entry.kept.replaces = self.running.get(&entry.id()).map_or(0, |stored| stored.bytes);
+            }
+            let keeping = journal.keep(batch.iter().map(|entry| entry.kept.clone()).collect());
+            self.keeping = Some((batch, keeping));
         }
         if self.recalling.is_none() && self.recall.left > 0 && room {
             self.recalling = Some(journal.recall(self.recall.after, self.recall.page));
@@ -115,11 +200,20 @@ impl Journaling {
 
     fn kept(&mut self, kept: Result<(), Failure>) -> JournalReport {
         let batch = self.keeping.take().map(|(batch, _)| batch).unwrap_or_default();
-        self.held = self.held.saturating_sub(batch.iter().map(|one| one.partial.len() as u64).sum());
-        kept.map_or_else(JournalReport::Failed, |()| JournalReport::Kept(batch))
+        self.held = self.held.saturating_sub(batch.iter().map(|one| one.kept.partial.len() as u64).sum());
+        if let Err(failure) = kept {
+            return JournalReport::Failed(failure);
+        }
+        for entry in &batch {
+            let stored = StoredKeep { units: entry.kept.units, bytes: entry.kept.partial.len() as u64 };
+            if entry.end.is_none() {
+                self.running.insert(entry.id(), stored);
+            }
+        }
+        JournalReport::Kept(batch.into_iter().filter_map(|entry| entry.end).collect())
     }
 
-    fn recalled(&mut self, recalled: Result<Vec<(u32, Bytes)>, Failure>) -> JournalReport {
+    fn recalled(&mut self, recalled: Result<Vec<(Position, Bytes)>, Failure>) -> JournalReport {
         self.recalling = None;
         recalled.and_then(|page| self.recall.take(page)).map_or_else(
             |failure| {

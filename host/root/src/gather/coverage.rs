@@ -21,6 +21,7 @@ impl Gather {
             partitions.add(status, 1);
             weight.add(status, partition.weight);
         }
+        self.move_skipped(&mut weight);
         let missing = self.missing();
         let absent = partitions.planned - partitions.succeeded - partitions.skipped;
         Coverage {
@@ -36,9 +37,11 @@ impl Gather {
             missing,
             failures: self.account.failures.clone(),
             attempts: self.account.attempts,
+            units: self.units(),
             timings: Timings {
                 leaf_used: millis(self.account.used),
                 leaf_wasted: millis(self.account.wasted),
+                leaf_waited: millis(self.account.waited),
                 ..timings
             },
             stragglers: self.stragglers(),
@@ -74,6 +77,7 @@ impl Gather {
             weight: partition.weight,
             status: cell.settled.unwrap_or(Status::NotStarted),
             share: cell.share,
+            ranges: self.missing_ranges(index),
             attempts: u32::from(cell.attempts),
             slug: cell.kind,
             failure: cell
@@ -130,6 +134,8 @@ fn cause(status: Status, known: Option<Cause>) -> Cause {
     match known {
         Some(cause) => cause,
         None if status == Status::Cancelled => Cause::Consequence,
+        // Its leaf returned early.
+        None if status == Status::Degraded => Cause::Own,
         None => Cause::NotStarted,
     }
 }

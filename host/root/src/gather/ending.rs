@@ -6,10 +6,11 @@ use super::{Action, Gather, Phase, share_of};
 use crate::answer::Status;
 use crate::event::GatherEnd;
 use crate::failure::{CANCELLED, Failure, FailureKind, TIME_UP, WAIT_OVER};
+use crate::ledger::PartialRange;
 use crate::limit::Limit;
 use crate::policy::wait::{MAX_FACTOR, MIN_FACTOR, adaptive_wait};
 use crate::request::Floor;
-use crate::work::{AttemptId, Emission};
+use crate::work::{Done, Emission};
 
 impl Gather {
     /// Checks whether the gather ends. Call it after each batch of events and at [`Gather::timer`].
@@ -103,6 +104,9 @@ impl Gather {
             if running {
                 self.remember(index, no_report(why, self.budget.limit));
             }
+            if self.end_parts(index, actions) {
+                continue;
+            }
             let status = match (running, tried, late) {
                 (true, _, true) => Status::TimedOut,
                 (false, true, _) => Status::Failed,
@@ -115,21 +119,21 @@ impl Gather {
         actions.push(Action::Close { late });
     }
 
-    /// Settles a running partition as `degraded`. Call it before the gather ends by its deadline.
+    /// Takes the emission of a running leaf. Call it before the gather ends by its deadline.
     pub fn cut_off(&mut self, partition: u32, emission: Emission, actions: &mut Vec<Action>) {
         let open = self.cells.get_mut(partition as usize).filter(|cell| cell.settled.is_none() && cell.running > 0);
-        if let Some(cell) = open {
-            cell.kind = Some(FailureKind::OutOfTime);
-            self.degrade(partition, emission, actions);
+        let Some(cell) = open else { return };
+        match emission.done {
+            Done::Units { begin, end, of } => {
+                let range = PartialRange { begin, end, until: end, of };
+                self.account.units.saved += self.accept(partition, &range, emission.partial, actions);
+            }
+            Done::Share(_) if self.ledgers.contains_key(&partition) => {}
+            Done::Share(share) => {
+                cell.kind = Some(FailureKind::OutOfTime);
+                self.degrade(partition, emission.partial, share, actions);
+            }
         }
-    }
-
-    /// Latest attempts of the running partitions.
-    pub fn running(&self) -> impl Iterator<Item = AttemptId> + '_ {
-        (0_u32..)
-            .zip(&self.cells)
-            .filter(|(_, cell)| cell.running > 0 && cell.settled.is_none())
-            .map(|(partition, cell)| AttemptId { partition, number: u32::from(cell.attempts) })
     }
 
     /// Time of the next [`Gather::look`] without an event; `None` once ended.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Action, Gather};
+use super::{Action, Gather, Phase};
 use crate::policy::retry::Retry;
+use crate::share::Stretch;
 use crate::work::MIN_TIME;
 
 impl Gather {
@@ -16,11 +17,12 @@ impl Gather {
         self
     }
 
-    /// Schedules another attempt at a partition that has just failed. `asks` is the wait that its
-    /// failure asks for. True when an attempt is scheduled.
+    /// Schedules another attempt at a partition, or at the `rest` of one, that has just failed.
+    /// `asks` is the wait that its failure asks for. True when an attempt is scheduled.
     pub(super) fn retry(
         &mut self,
         partition: u32,
+        rest: Option<Stretch>,
         asks: Option<Duration>,
         now: Instant,
         actions: &mut Vec<Action>,
@@ -28,7 +30,7 @@ impl Gather {
         let Some(cell) = self.cells.get(partition as usize) else {
             return false;
         };
-        let attempt = u32::from(cell.attempts) + 1;
+        let attempt = rest.map_or(u32::from(cell.attempts), |rest| rest.tries.max(1)) + 1;
         let since = *self.failing.entry(partition).or_insert(now);
         let Some(next) = self.retry.next(&self.query, (partition, attempt), (since, now), asks) else {
             return false;
@@ -36,7 +38,17 @@ impl Gather {
         let granted = next.at + MIN_TIME < self.budget.leaf_deadline && (next.calm || self.retries.spend(now));
         if granted {
             self.account.attempts.retries += 1;
-            actions.push(Action::Retry { partition, attempt, at: next.at });
+            actions.push(Action::Retry { partition, rest, at: next.at });
+        }
+        granted
+    }
+
+    /// Has the rest of a partition run again at once. True unless too little time is left.
+    pub(super) fn rerun(&mut self, partition: u32, rest: Stretch, now: Instant, actions: &mut Vec<Action>) -> bool {
+        let granted = self.phase == Phase::Gathering && now + MIN_TIME < self.budget.leaf_deadline;
+        if granted {
+            self.account.attempts.retries += 1;
+            actions.push(Action::Retry { partition, rest: Some(rest), at: now });
         }
         granted
     }

@@ -87,6 +87,6 @@ impl Levels {
 }
 
 fn fold(inputs: Vec<Bytes>, level: usize) -> Fold {
-    let place = TreePosition { lo: 0, level: u8::try_from(level).unwrap_or(u8::MAX) };
+    let place = TreePosition { lo: (0, 0), level: u8::try_from(level).unwrap_or(u8::MAX) };
     Fold { inputs, place }
 }

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::span::Position;
+
 /// The number of partials per call, once they have [`WORTH`] bytes together.
 pub const FAN_IN: usize = 8;
 /// The most partials per call. A call costs about as much as a small leaf: folding tiny partials by
@@ -49,7 +51,7 @@ impl Fold {
 /// result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TreePosition {
-    pub(super) lo: u32,
+    pub(super) lo: Position,
     pub(super) level: u8,
 }
 

@@ -1,20 +1,22 @@
 //! Merge tree for an ordered merge: folds only neighbours, so that the result keeps partition
 //! order.
 //!
-//! Partitions form blocks of [`FAN_IN`], blocks form blocks of blocks, and so on. A block is folded
-//! when all of it is settled. Each partial is thus folded about log₈(n) times, whatever the order
-//! of arrival, and a late partition delays its neighbours only.
+//! The parts of a partition form a block, partitions form blocks of [`FAN_IN`], blocks form blocks
+//! of blocks, and so on. A block is folded when all of it is settled. Each partial is thus folded
+//! about log₈(n) times, whatever the order of arrival, and a late partition delays its neighbours
+//! only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use super::fold::{Batch, FAN_IN, FOLD_BYTES, Fold, MAX_FAN_IN, TreePosition, Urgency};
+use super::span::{Position, Span};
 
-/// State of the partitions from a run's key up to its `end`.
+/// State of the content from a run's key up to its `end`.
 #[derive(Debug)]
 struct Run {
-    end: u32,
+    end: Position,
     /// Number of leaves' partials in it; 0 when empty.
     leaves: u32,
     state: State,
@@ -33,38 +35,37 @@ impl Run {
     }
 }
 
-/// Content of a run of neighbouring partitions.
+/// State of a run of neighbouring partitions or parts.
 #[derive(Debug)]
 enum State {
     /// A partial.
     Ready(Bytes),
     /// A running fold of the partials that were here.
     Folding,
-    /// Nothing: these partitions will not arrive.
+    /// Nothing: no partial of these will arrive.
     Empty,
 }
 
-/// Runs by their first partition. Partitions without a run are still awaited.
+/// Runs by their first position. Positions without a run are still awaited.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
-    runs: BTreeMap<u32, Run>,
+    runs: BTreeMap<Position, Run>,
     /// Positions at which a block may have become complete, by level: low levels are folded first.
-    touched: BTreeSet<(u32, u32)>,
+    touched: BTreeSet<(u32, Position)>,
 }
 
 impl Runs {
-    pub(super) fn add(&mut self, partition: u32, partial: Bytes) {
-        self.insert(partition, partition + 1, 1, State::Ready(partial));
-        self.touched.insert((0, partition));
+    pub(super) fn add(&mut self, span: Span, partial: Bytes) {
+        self.insert(span.from, span.to, 1, State::Ready(partial));
+        self.touched.insert((0, span.from));
     }
 
-    pub(super) fn skip(&mut self, partition: u32) {
+    pub(super) fn skip(&mut self, span: Span) {
         // Empty neighbours become one run, so that a walk over them is never longer than one over
         // partials.
-        let mut from = partition;
-        let mut end = partition + 1;
-        if let Some((start, before)) = self.runs.range(..partition).next_back()
-            && before.end == partition
+        let Span { mut from, to: mut end } = span;
+        if let Some((start, before)) = self.runs.range(..from).next_back()
+            && before.end == from
             && matches!(before.state, State::Empty)
         {
             from = *start;
@@ -72,14 +73,15 @@ impl Runs {
         if let Some(after) = self.runs.get(&end)
             && matches!(after.state, State::Empty)
         {
+            let joined = end;
             end = after.end;
-            self.runs.remove(&(partition + 1));
+            self.runs.remove(&joined);
         }
         self.insert(from, end, 0, State::Empty);
-        self.touched.insert((0, partition));
+        self.touched.insert((0, span.from));
     }
 
-    fn insert(&mut self, from: u32, end: u32, leaves: u32, state: State) {
+    fn insert(&mut self, from: Position, end: Position, leaves: u32, state: State) {
         self.runs.insert(from, Run { end, leaves, state });
     }
 
@@ -108,7 +110,7 @@ impl Runs {
 
     /// All partials, if they fit one call and no partition between them is awaited: when nothing
     /// else runs, two folds in sequence take longer.
-    fn last(&self) -> Option<(u32, usize)> {
+    fn last(&self) -> Option<(Position, usize)> {
         let (first, _) = self.runs.first_key_value()?;
         let (_, last) = self.runs.last_key_value()?;
         let (from, count) = self.settled(*first, last.end)?;
@@ -118,11 +120,11 @@ impl Runs {
 
     /// The smallest settled block around `at` with two or more partials: their start, and how many
     /// to fold.
-    fn whole_block(&self, at: u32) -> Option<(u32, usize)> {
-        let mut size = FAN_IN as u32;
+    fn whole_block(&self, at: Position) -> Option<(Position, usize)> {
+        let mut size = 1;
         loop {
-            let first = at / size * size;
-            let (from, ready) = self.settled(first, first.saturating_add(size))?;
+            let first = at.0 / size * size;
+            let (from, ready) = self.settled((first, 0), (first.saturating_add(size), 0))?;
             if ready > 1 {
                 return Some((from, self.neighbours(from, u32::MAX).count.min(ready)));
             }
@@ -132,7 +134,7 @@ impl Runs {
 
     /// Start of the run at `first`, and number of partials from there to `end`; `None` unless all
     /// of them are settled.
-    fn settled(&self, first: u32, end: u32) -> Option<(u32, usize)> {
+    fn settled(&self, first: Position, end: Position) -> Option<(Position, usize)> {
         let (from, _) = self.runs.range(..=first).next_back()?;
         let mut next = *from;
         let mut ready = 0;
@@ -150,7 +152,7 @@ impl Runs {
     }
 
     /// A range of partials at `at` that is worth a fold by its bytes alone.
-    fn heavy(&self, at: u32) -> Option<(u32, usize)> {
+    fn heavy(&self, at: Position) -> Option<(Position, usize)> {
         let before = self.runs.range(..at).next_back();
         let before = before.filter(|(_, run)| run.end == at).map(|(start, _)| *start);
         [before, Some(at)].into_iter().flatten().find_map(|from| {
@@ -160,7 +162,7 @@ impl Runs {
     }
 
     /// Runs from `from` on, up to `level`, that may be folded together.
-    fn neighbours(&self, from: u32, level: u32) -> Batch {
+    fn neighbours(&self, from: Position, level: u32) -> Batch {
         let mut end = from;
         let ready = self
             .runs
@@ -179,9 +181,9 @@ impl Runs {
     }
 
     /// The adjacent pair that has been folded least: its first run, and the higher of its levels.
-    fn lowest_pair(&self) -> Option<(u32, u32)> {
-        let mut last: Option<(u32, u32)> = None;
-        let mut next = 0;
+    fn lowest_pair(&self) -> Option<(Position, u32)> {
+        let mut last: Option<(Position, u32)> = None;
+        let mut next = (0, 0);
         let pairs = self.runs.iter().filter_map(|(start, run)| {
             let before = last.filter(|_| *start == next);
             next = run.end;
@@ -204,7 +206,7 @@ impl Runs {
     }
 
     /// Takes `count` partials from `from` on, and leaves a placeholder.
-    fn take(&mut self, from: u32, count: usize) -> Option<Fold> {
+    fn take(&mut self, from: Position, count: usize) -> Option<Fold> {
         let mut inputs = Vec::with_capacity(count);
         let mut end = from;
         let mut leaves = 0;
@@ -225,7 +227,8 @@ impl Runs {
             run.state = State::Ready(result);
             // The result may span the border of two blocks.
             let level = run.level();
-            self.touched.extend([(level, place.lo), (level, run.end - 1)]);
+            let last = if run.end.1 == 0 { run.end.0 - 1 } else { run.end.0 };
+            self.touched.extend([(level, place.lo), (level, (last, 0))]);
         }
     }
 

@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
     use crate::QueryId;
-    use crate::answer::{Attempts, Tally, Timings};
+    use crate::answer::{Attempts, Tally, Timings, UnitTally};
     use crate::request::Floor;
 
     fn ms() -> impl Strategy<Value = Duration> {
@@ -276,6 +276,7 @@ mod tests {
             missing_omitted: 0,
             failures: std::collections::BTreeMap::new(),
             attempts: Attempts { started, ..Attempts::default() },
+            units: UnitTally::default(),
             timings,
             stragglers: Vec::new(),
             notes: Vec::new(),

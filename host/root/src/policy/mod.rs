@@ -2,5 +2,6 @@
 
 pub mod admission;
 pub mod budget;
+pub mod cutting;
 pub mod retry;
 pub mod wait;

@@ -2,16 +2,16 @@
 
 use crate::plan::Plan;
 
-/// Indexes to claim, if they differ from plan order: without the journal's partials, unreadable
-/// ones first, then by falling weight if `heavy_first`.
+/// Indexes to claim whole, if they differ from plan order: without those of which the journal has
+/// something, unreadable ones first, then by falling weight if `heavy_first`.
 pub(super) fn order(plan: &Plan, heavy_first: bool) -> Option<Vec<u32>> {
     let order = heavy_first.then(|| heaviest_first(plan)).flatten();
     let has_unreadable = plan.partitions().iter().any(|one| one.content.is_unreadable());
-    if plan.kept() == 0 && !has_unreadable {
+    if plan.stored().is_empty() && !has_unreadable {
         return order;
     }
     let mut order = order.unwrap_or_else(|| (0_u32..).take(plan.len()).collect());
-    order.retain(|index| !plan.is_kept(*index));
+    order.retain(|index| !plan.stored().has(*index));
     if has_unreadable {
         // An unreadable partition ends a query that requires it, before other leaves run. The sort
         // is stable.

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use frond_root::answer::Timings;
 use frond_root::event::GatherEnd;
-use frond_root::gather::{Action, Demand, Gather};
+use frond_root::gather::{Action, Demand, Gather, Reached};
 use frond_root::policy::budget::Budget;
-use frond_root::{Emission, FailureKind, Floor, Outcome, QueryId, Status, Usage};
+use frond_root::{Done, Emission, FailureKind, Floor, Outcome, QueryId, Status, Usage};
 use frond_testkit::{ms, plan};
 use tokio::time::Instant;
 
@@ -36,12 +36,13 @@ impl Desk {
     }
 
     fn started(&mut self, partition: u32, at: u64) {
-        self.gather.started(partition, self.start + ms(at));
+        self.gather.started(partition, self.start + ms(at), false);
     }
 
     fn ended(&mut self, partition: u32, at: u64, outcome: Outcome, emission: Option<Emission>) -> Vec<Action> {
         let now = self.start + ms(at);
-        self.gather.ended(partition, ms(1), outcome, emission, now, &mut self.actions);
+        let outcome = Outcome { ran: ms(1), ..outcome };
+        self.gather.ended(partition, outcome, Reached { part: None, emission }, now, &mut self.actions);
         std::mem::take(&mut self.actions)
     }
 
@@ -85,6 +86,32 @@ fn the_first_success_wins_and_the_second_is_discarded() {
     let coverage = desk.gather.coverage(Timings::default());
     assert_eq!(coverage.attempts.discarded, 1);
     assert_eq!((coverage.timings.leaf_used, coverage.timings.leaf_wasted), (1.0, 1.0));
+}
+
+#[test]
+fn attempts_in_warm_instances_are_counted_whatever_becomes_of_them() {
+    let mut desk = Desk::new(1, Floor::All);
+    for earlier in [0, 1, 7] {
+        desk.started(0, 0);
+        desk.gather.served(0, earlier, Duration::ZERO);
+        desk.ended(0, 20, partial(), None);
+    }
+    assert_eq!(desk.gather.coverage(Timings::default()).attempts.warm, 2);
+}
+
+#[test]
+fn a_partition_that_waited_long_is_a_straggler_and_its_waits_are_no_slot_time() {
+    let mut desk = Desk::new(4, Floor::All);
+    for partition in 0..4 {
+        desk.started(partition, 0);
+        let waited = Duration::from_millis(if partition == 3 { 700 } else { 100 });
+        desk.gather.served(partition, 0, waited);
+        desk.ended(partition, 20, partial(), None);
+    }
+    let coverage = desk.gather.coverage(Timings::default());
+    assert_eq!((coverage.timings.leaf_used, coverage.timings.leaf_waited), (4.0, 1000.0));
+    let [straggler] = &coverage.stragglers[..] else { panic!("{:?}", coverage.stragglers) };
+    assert_eq!((straggler.ms, straggler.times_median), (701.0, 6.94));
 }
 
 #[test]
@@ -138,7 +165,7 @@ fn what_comes_after_the_end_changes_nothing() {
 
 #[test]
 fn an_emission_is_taken_from_a_leaf_that_runs_and_from_no_other() {
-    let emission = || Emission { partial: Bytes::from_static(b"7"), done: 0.5 };
+    let emission = || Emission { partial: Bytes::from_static(b"7"), done: Done::Share(0.5) };
     let mut desk = Desk::new(3, Floor::BestEffort);
     desk.started(0, 0);
     desk.started(1, 0);
@@ -156,11 +183,11 @@ fn an_emission_is_taken_from_a_leaf_that_runs_and_from_no_other() {
 }
 
 #[test]
-fn a_retry_is_announced_with_its_number_and_its_time() {
+fn a_retry_is_announced_with_its_time() {
     let mut desk = Desk::new(1, Floor::All);
     desk.started(0, 0);
     let actions = desk.ended(0, 100, failed(FailureKind::Unavailable), None);
-    let [Action::Retry { partition: 0, attempt: 2, at }] = actions[..] else {
+    let [Action::Retry { partition: 0, rest: None, at }] = actions[..] else {
         panic!("{actions:?}");
     };
     let pause = at - desk.start - ms(100);

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::journal::{Journal, KeepFuture, KeptPartial, RecallFuture};
-use frond_root::{Answer, CancellationToken, Error, Failure, FailureKind, MergeOrder, Reason, Request, Services, flow};
+use frond_root::ledger::Position;
+use frond_root::{
+    Answer, CancellationToken, Error, Failure, FailureKind, Floor, MergeOrder, Reason, Request, Services, flow,
+};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, request};
 use proptest::prelude::*;
 use tokio::time::sleep;
@@ -25,7 +28,7 @@ struct Notes {
     /// The most partials of a recalled page.
     page: usize,
     /// Cursors of all recalls.
-    recalls: Arc<Mutex<Vec<Option<u32>>>>,
+    recalls: Arc<Mutex<Vec<Option<Position>>>>,
 }
 
 impl Notes {
@@ -68,16 +71,16 @@ impl Journal for Notes {
     }
 
     /// Like a store: pages also have the partials of this run.
-    fn recall(&self, after: Option<u32>, bytes: u64) -> RecallFuture {
+    fn recall(&self, after: Option<Position>, bytes: u64) -> RecallFuture {
         let kept = self.kept.lock().unwrap();
-        let from = after.map_or(0, |after| after + 1);
+        let from = after.map_or(0, |(after, _)| after + 1);
         let mut total = 0;
         let fits = |(count, (_, partial)): &(usize, (&u32, &Bytes))| {
             total += partial.len() as u64;
             *count == 0 || total <= bytes
         };
         let page = kept.range(from..).enumerate().take_while(fits).take(self.page);
-        let page = page.map(|(_, (index, partial))| (*index, partial.clone())).collect();
+        let page = page.map(|(_, (index, partial))| ((*index, 0), partial.clone())).collect();
         self.recalls.lock().unwrap().push(after);
         Box::pin(async move { Ok(page) })
     }
@@ -111,6 +114,34 @@ async fn what_is_in_the_answer_was_kept_first_and_once() {
     assert_eq!((words(&answer).len(), notes.indexes().len()), (100, 100));
     // Partials that arrive during a write form the next batch.
     assert!(notes.batches.lock().unwrap().len() < 60, "{:?}", notes.batches);
+}
+
+#[tokio::test(start_paused = true)]
+async fn batches_are_bounded_however_many_partials_arrive_during_a_write() {
+    let stage = Stage::new(Script::all(Turn::succeed()));
+    let notes = Notes::taking(ms(5));
+    let answer = run(&stage, Request { deadline: ms(600_000), ..request() }, 9_000, &notes, &BTreeSet::new()).await;
+    assert!(matches!(answer, Ok(Answer::Complete { .. })));
+    assert_eq!(notes.indexes().len(), 9_000);
+    assert_eq!(notes.batches.lock().unwrap().iter().max(), Some(&500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_waits_for_the_partials_of_earlier_runs() {
+    let kept: BTreeSet<u32> = (0..8).collect();
+    let notes = Notes::with(&kept);
+    let stage = Stage::with(Script::all(Turn::never()), Merges::joined());
+    let root = Services { journal: Some(Arc::new(notes.clone())), ..stage.root() };
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    for floor in [Floor::BestEffort, Floor::AtLeast(0.9), Floor::All] {
+        let request = Request { floor, ..request() };
+        let plan = plan(10).keeping(kept.clone());
+        let answer = flow::run(request, async { Ok(plan) }, root.clone(), cancel.clone()).await.unwrap();
+        let partitions = answer.coverage().partitions;
+        assert_eq!((partitions.succeeded, partitions.cancelled + partitions.not_started), (8, 2), "{answer:?}");
+        assert_eq!(answer.body().is_some(), floor == Floor::BestEffort);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -212,7 +243,7 @@ impl Heavy {
     }
 
     /// The answer, and the cursors of all recalls.
-    fn answered(&self) -> (Bytes, Vec<Option<u32>>) {
+    fn answered(&self) -> (Bytes, Vec<Option<Position>>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async {
             let this = self.clone();

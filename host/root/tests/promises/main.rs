@@ -16,6 +16,7 @@ mod journaling;
 mod memory;
 mod merging;
 mod outcome;
+mod pieces;
 mod planning;
 mod previewing;
 mod report;

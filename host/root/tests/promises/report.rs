@@ -124,7 +124,8 @@ fn reasons_as_json() {
 #[tokio::test(start_paused = true)]
 async fn times_in_the_report_add_up() {
     let (coverage, _) = some_of_everything().await;
-    let Timings { deadline, reserve, plan, gather, merge, total, leaf_used, leaf_wasted } = coverage.timings;
+    let Timings { deadline, reserve, plan, gather, merge, total, leaf_used, leaf_wasted, leaf_waited } =
+        coverage.timings;
     assert_eq!((deadline, reserve), (1000.0, 100.0));
     assert!((plan + gather + merge - total).abs() < 0.01);
     assert!(total < deadline && gather >= 880.0, "{:?}", coverage.timings);
@@ -132,6 +133,7 @@ async fn times_in_the_report_add_up() {
     // without an emission.
     assert!((940.0..=960.0).contains(&leaf_used), "{leaf_used}");
     assert!((920.0..=935.0).contains(&leaf_wasted), "{leaf_wasted}");
+    assert_eq!(leaf_waited, 0.0, "no runner of this test lets leaves leave their slots");
     let names: &[Missing] = &coverage.missing;
     assert!(names.len() <= MAX_MISSING);
 }

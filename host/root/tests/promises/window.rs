@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_root::scatter::{Scatter, Window};
 use frond_root::{
-    Answer, Attempt, Emission, EventKind, Limit, MergeOrder, Outcome, Plan, Scope, StopReason, Tenant, Work,
+    Answer, Attempt, Done, Emission, EventKind, Limit, MergeOrder, Outcome, Plan, Scope, StopReason, Tenant, Work,
 };
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, plan_weighing, request};
 use tokio::time::Instant;
@@ -22,6 +22,8 @@ fn scatter(plan: Plan, slots: usize, heaviest_first: bool) -> Arc<Scatter> {
         heaviest_first,
         background: None,
         tenant: Tenant::of_app("test"),
+        pieces: None,
+        stores: false,
     };
     Scatter::new(Arc::new(plan), Bytes::new(), window)
 }
@@ -166,7 +168,7 @@ async fn an_attempt_that_is_given_back_can_be_claimed_again_and_costs_nothing() 
     let again = window.claim(1, now).unwrap();
     assert_eq!(again.id, id);
     // What another attempt emits is another's.
-    window.emit(id, Emission { partial: Bytes::from_static(b"1"), done: 0.5 });
+    window.emit(id, Emission { partial: Bytes::from_static(b"1"), done: Done::Share(0.5) });
     let attempt = Attempt::start(work(window.clone()), again, now);
     attempt.end(Outcome::succeeded(Bytes::new(), Duration::ZERO, frond_root::Usage::default()), now);
     assert!(window.is_claimable());

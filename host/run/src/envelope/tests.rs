@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use frond_root::answer::{Attempts, Coverage, Tally, Timings};
+use frond_root::answer::{Attempts, Coverage, Tally, Timings, UnitTally};
 use frond_root::{Answer, Floor, QueryId, Reason};
 use serde_json::{Value, json};
 
@@ -92,6 +92,7 @@ fn coverage() -> Box<Coverage> {
         failures: BTreeMap::new(),
         attempts: Attempts::default(),
         timings: Timings::default(),
+        units: UnitTally::default(),
         stragglers: Vec::new(),
         notes: Vec::new(),
     })

@@ -4,12 +4,16 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use frond_tls::TrustError;
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime_wasi_http::Error;
 
 use super::body::Limit;
 use super::retry_after::RetryAfter;
 use crate::denied::DeniedCall;
 use crate::grants::{Target, Trust};
+
+/// Permits of an open request: one of its call and one of the process.
+pub(super) type RequestPermits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// Admitted request.
 pub(super) struct Exchange {

@@ -4,7 +4,6 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use hyper::client::conn::http1;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout_at};
 use wasmtime_wasi::runtime::spawn;
 use wasmtime_wasi_http::io::TokioIo;
@@ -12,7 +11,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::body::Limited;
 use super::connect::{Stream, connect};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, RequestPermits};
 
 /// Most bytes of an answer's head, and of its body that are buffered in the host.
 const BUFFER: usize = 32 << 10;
@@ -29,7 +28,7 @@ impl Exchange {
         self,
         request: http::Request<WasiBody>,
         options: RequestOptions,
-        permit: OwnedSemaphorePermit,
+        permit: RequestPermits,
     ) -> Result<ResponseFuture, Error> {
         let until = self.until.into();
         timeout_at(until, self.answer(request, options, permit)).await.map_err(|_| Error::HttpResponseTimeout)?
@@ -39,7 +38,7 @@ impl Exchange {
         self,
         request: http::Request<WasiBody>,
         options: RequestOptions,
-        permit: OwnedSemaphorePermit,
+        permit: RequestPermits,
     ) -> Result<ResponseFuture, Error> {
         if let Some(delay) = self.delay {
             sleep(delay).await;
@@ -69,7 +68,7 @@ impl Exchange {
         &self,
         stream: Stream,
         request: http::Request<WasiBody>,
-        permit: OwnedSemaphorePermit,
+        permit: RequestPermits,
     ) -> Result<(http::Response<hyper::body::Incoming>, impl Future<Output = Result<(), Error>> + Send + use<>), Error>
     {
         let mut builder = http1::Builder::new();

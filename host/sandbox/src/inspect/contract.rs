@@ -34,6 +34,16 @@ pub(crate) fn interface(name: &str) -> Option<Vec<(&'static str, Func)>> {
             ("size", func([], Some(plain("u64")))),
             ("read", func([("offset", plain("u64")), ("len", plain("u32"))], Some(bytes()))),
         ],
+        "pieces" => {
+            let piece = record([("begin", plain("u64")), ("end", plain("u64"))]);
+            let unit = Type::Enum(vec!["bytes".to_owned(), "integers".to_owned()]);
+            vec![
+                ("unit", func([], Some(unit))),
+                ("next", func([], Some(Type::Option(piece.into())))),
+                ("keep", func([("partial", bytes())], None)),
+                ("skip-rest", func([], None)),
+            ]
+        }
         _ => return None,
     })
 }

@@ -91,10 +91,10 @@ impl Comparison<'_> {
     fn export(&self, role: Role) -> Option<Mismatch> {
         let interface = role.interface();
         let wanted = role.export();
-        if self.surface.exports.contains(&wanted) {
-            let how =
-                self.differs(interface, self.types.as_ref().component_item_for_export(&wanted).map(|item| item.ty))?;
-            let text = format!("exports {wanted}, and {how}\n{}", versions(VERSION));
+        if let Some(found) = self.surface.export(role) {
+            let item = self.types.as_ref().component_item_for_export(&found);
+            let how = self.differs(interface, item.map(|item| item.ty))?;
+            let text = format!("exports {found}, and {how}\n{}", versions(version_of(&found)));
             let hint =
                 format!("it was built against another text of the contract: use wit/world.wit of {PACKAGE}@{VERSION}");
             return Some(Mismatch::new(MismatchKind::OtherType, &text, hint));
@@ -157,11 +157,12 @@ impl Comparison<'_> {
             };
             return Some(Mismatch::new(MismatchKind::UnknownImport, &text, hint));
         }
-        ["control", "source"].into_iter().find_map(|interface| {
-            let full = format!("{PACKAGE}/{interface}@{VERSION}");
-            let item = self.types.as_ref().component_item_for_import(&full)?;
+        let ours = |full: &String| full.strip_prefix(PACKAGE).is_some_and(|rest| rest.starts_with('/'));
+        self.surface.imports.iter().filter(|full| ours(full)).find_map(|full| {
+            let interface = full.split(['/', '@']).nth(1).filter(|name| *name != "types")?;
+            let item = self.types.as_ref().component_item_for_import(full)?;
             let how = self.differs_of_import(interface, item.ty)?;
-            let text = format!("imports {full}, and {how}\n{}", versions(VERSION));
+            let text = format!("imports {full}, and {how}\n{}", versions(version_of(full)));
             let hint =
                 format!("it was built against another text of the contract: use wit/world.wit of {PACKAGE}@{VERSION}");
             Some(Mismatch::new(MismatchKind::OtherImport, &text, hint))
@@ -215,6 +216,10 @@ impl Comparison<'_> {
         let found = Reader::new(types).func(id)?;
         differ::func(wanted, &found).map(|how| format!("{interface}.{function}: {how}"))
     }
+}
+
+fn version_of(full: &str) -> &str {
+    full.split_once('@').map_or("", |(_, version)| version)
 }
 
 fn versions(found: &str) -> String {

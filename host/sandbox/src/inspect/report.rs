@@ -24,13 +24,16 @@ pub enum Import {
     Sockets,
     /// `frond:plugin/source`: reads of its partition, piece by piece.
     Source,
+    /// `frond:plugin/pieces`: its partition, taken piece by piece, so that it can be cut.
+    Pieces,
     /// `frond:plugin/control`: the remaining time, and early partials.
     Control,
 }
 
 impl Import {
     /// All capabilities.
-    const ALL: [Self; 6] = [Self::Http, Self::Config, Self::Files, Self::Sockets, Self::Source, Self::Control];
+    const ALL: [Self; 7] =
+        [Self::Http, Self::Config, Self::Files, Self::Sockets, Self::Source, Self::Pieces, Self::Control];
 
     /// Returns the prefix of the interfaces' names, which is also the spelling for programs.
     #[must_use]
@@ -41,6 +44,7 @@ impl Import {
             Self::Files => "wasi:filesystem",
             Self::Sockets => "wasi:sockets",
             Self::Source => "frond:plugin/source",
+            Self::Pieces => "frond:plugin/pieces",
             Self::Control => "frond:plugin/control",
         }
     }

@@ -26,6 +26,7 @@ pub(crate) enum Type {
     Result(Option<Box<Type>>, Option<Box<Type>>),
     Record(Vec<(String, Type)>),
     Variant(Vec<(String, Option<Type>)>),
+    Enum(Vec<String>),
     Tuple(Vec<Type>),
     /// Type that the contract does not use, by its kind.
     Other(&'static str),
@@ -98,7 +99,7 @@ impl<'a> Reader<'a> {
                 Type::Tuple(self.each(tuple.types.iter(), |each, ty| each.value(ty, depth)))
             }
             ComponentDefinedType::Flags(_) => Type::Other("flags"),
-            ComponentDefinedType::Enum(_) => Type::Other("enum"),
+            ComponentDefinedType::Enum(cases) => Type::Enum(self.each(cases, |_, case| name(case.as_str()))),
             ComponentDefinedType::Map { .. } => Type::Other("map"),
             ComponentDefinedType::FixedLengthList { .. } => Type::Other("list of a fixed length"),
             ComponentDefinedType::Own(_) | ComponentDefinedType::Borrow(_) => Type::Other("resource"),
@@ -177,6 +178,7 @@ fn spell(text: &mut String, ty: &Type) {
         Type::Result(Some(ok), None) => within(text, "result<", [Some(&**ok)]),
         Type::Result(ok, error) => within(text, "result<", [ok.as_deref(), error.as_deref()]),
         Type::Tuple(items) => within(text, "tuple<", items.iter().map(Some)),
+        Type::Enum(cases) => named(text, "enum { ", cases.iter().map(|name| (name, None))),
         Type::Record(fields) => named(text, "record { ", fields.iter().map(|(name, ty)| (name, Some(ty)))),
         Type::Variant(cases) => named(text, "variant { ", cases.iter().map(|(name, ty)| (name, ty.as_ref()))),
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use frond_root::Attempt;
 use frond_root::dispatch::{Shares, Tenants};
 
-use super::query::{Query, now};
+use super::query::{Claim, Query, now};
 use crate::placement::Parker;
 
 /// Returns how many of `count` threads may run background work at once.
@@ -83,9 +83,16 @@ impl Queries {
     }
 
     /// Claims the next attempt for a free thread.
-    pub(super) fn next(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
+    pub(super) fn next(&mut self, slot: u32) -> Option<(Arc<Query>, Claim)> {
         let handed = self.handed.pop_front().inspect(|(query, _)| self.attached.begin(query.work.tenant()));
-        handed.or_else(|| self.claim(slot)).or_else(|| self.claim_behind(slot))
+        let handed = handed.map(|(query, attempt)| (query, Claim::New(attempt)));
+        handed.or_else(|| self.claim(slot)).or_else(|| self.cut(slot)).or_else(|| self.claim_behind(slot))
+    }
+
+    /// Cuts a running share of a query, as no query has anything to claim.
+    fn cut(&mut self, slot: u32) -> Option<(Arc<Query>, Claim)> {
+        let cut = |query: &Arc<Query>| Some((query.clone(), Claim::New(query.cut(slot)?)));
+        self.attached.claim(now(), cut)
     }
 
     /// Accounts for a finished turn.
@@ -98,20 +105,19 @@ impl Queries {
     }
 
     /// Claims from the queries.
-    fn claim(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
-        let claim =
-            |query: &Arc<Query>| Attempt::claim(&query.work, slot, now()).map(|attempt| (query.clone(), attempt));
+    fn claim(&mut self, slot: u32) -> Option<(Arc<Query>, Claim)> {
+        let claim = |query: &Arc<Query>| Some((query.clone(), query.claim(slot)?));
         self.attached.claim(now(), claim)
     }
 
     /// Claims for the background query with the least leaf time per weight.
-    fn claim_behind(&mut self, slot: u32) -> Option<(Arc<Query>, Attempt)> {
+    fn claim_behind(&mut self, slot: u32) -> Option<(Arc<Query>, Claim)> {
         if self.behind == 0 {
             return None;
         }
-        let mut behind: Vec<_> = self.background.iter().filter(|query| query.work.is_claimable()).collect();
+        let mut behind: Vec<_> = self.background.iter().filter(|query| query.is_open()).collect();
         behind.sort_by_key(|query| self.shares.place(&query.share));
-        let claim = |query: &Arc<Query>| Some((query.clone(), Attempt::claim(&query.work, slot, now())?));
+        let claim = |query: &Arc<Query>| Some((query.clone(), query.claim(slot)?));
         let claimed = behind.into_iter().find_map(claim)?;
         self.shares.begin(&claimed.0.share);
         self.behind -= 1;
@@ -124,14 +130,14 @@ impl Queries {
     pub(super) fn next_to_wake(&mut self) -> Option<(Arc<Parker>, bool)> {
         let last = self.idle.len().checked_sub(1).filter(|_| self.has_more())?;
         let at = self.idle.iter().rposition(|parker| parker.is_elsewhere()).unwrap_or(last);
-        let many = |query: &Arc<Query>| query.work.only().is_none() && query.work.is_claimable();
+        let many = |query: &Arc<Query>| query.work.only().is_none() && query.is_open();
         let apart = self.attached.iter().chain(&self.background).any(many);
         Some((self.idle.remove(at), apart))
     }
 
     /// Returns true if a free thread would find an attempt to claim.
     fn has_more(&self) -> bool {
-        let open = |query: &Arc<Query>| query.work.is_claimable();
+        let open = |query: &Arc<Query>| query.is_open() || query.is_cuttable();
         !self.handed.is_empty()
             || self.attached.has_open(now(), open)
             || (self.behind > 0 && self.background.iter().any(open))

@@ -17,13 +17,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use frond_root::call::Limits;
+use frond_root::call::{InstanceMode, Limits};
 use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
-    Answer, CancellationToken, EventKind, Events, Failure, Floor, LeafRunner, Merger, Partition, Plan, Request,
-    Services, Usage, Work, flow,
+    Answer, CancellationToken, EventKind, Events, Failure, Floor, LeafRunner, Merger, Partition, PieceSizes, Plan,
+    Request, Services, Usage, Work, flow,
 };
-use frond_sandbox::{Compiler, GuestGrants, Guests, Leaf, LeafHost, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{
+    Compiler, GuestGrants, Guests, Leaf, LeafHost, MergeHost, Plugin, Role, Sandbox, Settings, SlotSettings, Slots,
+    WaitLimits,
+};
 use frond_testkit::Record;
 use tokio::runtime::Runtime;
 
@@ -65,6 +68,7 @@ impl Host {
     pub(crate) fn new(count: usize, limits: Limits) -> Self {
         Self::with(Settings {
             slots: count,
+            waiting: 0,
             limits: vec![limits, Limits::default()],
             cache: Some(cache()),
             compiler: Compiler::in_process(),
@@ -72,10 +76,15 @@ impl Host {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
+        Self::waiting(settings, WaitLimits::default())
+    }
+
+    /// Makes a host with these bounds on waiting leaves.
+    pub(crate) fn waiting(settings: Settings, waiting: WaitLimits) -> Self {
         let runtime = runtime();
-        let count = settings.slots;
+        let slots = SlotSettings { count: settings.slots, waiting, ..SlotSettings::default() };
         let sandbox = Sandbox::new(settings).unwrap();
-        let slots = Slots::start(count, sandbox.clock(), runtime.handle()).unwrap();
+        let slots = Slots::start_with(slots, sandbox.clock(), runtime.handle()).unwrap();
         Self { sandbox, slots, runtime }
     }
 
@@ -89,7 +98,7 @@ impl Host {
         App {
             leaves: LeafHost::new(
                 self.slots.clone(),
-                Leaf { plugin, limits, deterministic: false, grants: Arc::default() },
+                Leaf { plugin, limits, deterministic: false, grants: Arc::default(), instance: InstanceMode::Fresh },
             ),
             merger: Arc::new(Lines),
             limits,
@@ -100,7 +109,13 @@ impl Host {
     pub(crate) fn granted(&self, grants: impl Into<GuestGrants>) -> App {
         let app = self.faulty(Limits::default(), Limits::default());
         let plugin = self.plugin(&guest("faulty"), &[Role::Leaf], true);
-        let leaf = Leaf { plugin, limits: Limits::default(), deterministic: false, grants: Arc::new(grants.into()) };
+        let leaf = Leaf {
+            plugin,
+            limits: Limits::default(),
+            deterministic: false,
+            grants: Arc::new(grants.into()),
+            instance: InstanceMode::Fresh,
+        };
         App { leaves: LeafHost::new(self.slots.clone(), leaf), ..app }
     }
 
@@ -203,6 +218,10 @@ impl LeafRunner for ObservedRunner {
 
     fn slots(&self) -> usize {
         self.leaves.slots()
+    }
+
+    fn pieces(&self) -> Option<PieceSizes> {
+        self.leaves.pieces()
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn freeing(partial: &str) -> Vec<u8> {
                     (memory $main "memory") (realloc (func $main "realloc")) (post-return (func $main "free"))))
             {export})"#,
         len = partial.len(),
-        export = export("process-partition@0.1.0"),
+        export = export("process-partition@0.1.1"),
     );
     assemble(&text)
 }
@@ -75,7 +75,7 @@ pub(crate) fn text(imports: &str, lowered: &str, core: &str, body: &str) -> Stri
             r#"(with "libc" (instance $libc)) (with "host" (instance $host))"#
         },
         types = TYPES,
-        export = export("process-partition@0.1.0"),
+        export = export("process-partition@0.1.1"),
     )
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn splitter(count: u32, size: u32) -> Vec<u8> {
                     (memory $main "memory") (realloc (func $main "realloc"))))
             {export})"#,
         records = record.repeat(count as usize),
-        export = export("split-query@0.1.0").replace("\"process\"", "\"split\""),
+        export = export("split-query@0.1.1").replace("\"process\"", "\"split\""),
     );
     assemble(&text)
 }

@@ -17,6 +17,8 @@ const FULL: &str = r#"
 listen = "127.0.0.2:1"
 insecure = true
 slots = 3
+waiting = 31
+waiting-memory = "32KiB"
 leaves-step-back = false
 state = "/state"
 watch = false
@@ -306,6 +308,8 @@ fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
         [
             "listen",
             "slots",
+            "waiting",
+            "waiting-memory",
             "leaves-step-back",
             "state",
             "watch",
@@ -400,7 +404,7 @@ prop_compose! {
         };
         let format = if parts[3] { LogFormat::Json } else { LogFormat::Text };
         Config {
-            listen, slots, limits,
+            listen, slots, waiting: slots, waiting_memory: component, limits,
             jobs: Jobs {
                 role: if parts[0] { JobRole::All } else { JobRole::Processor },
                 store: parts[1].then(|| path.clone()),

@@ -24,6 +24,7 @@ impl LostLines {
 pub(super) struct Gauges {
     pub(super) running: Gauge,
     pub(super) leaves_running: Gauge,
+    pub(super) leaves_waiting: Gauge,
     pub(super) slots: Gauge,
     pub(super) compiling: Gauge,
     pub(super) ahead: Gauge<f64, AtomicU64>,
@@ -45,6 +46,11 @@ impl Gauges {
         Self {
             running: register::new(registry, "queries_running", "Running queries"),
             leaves_running: register::new(registry, "leaves_running", "Running leaves"),
+            leaves_waiting: register::new(
+                registry,
+                "leaves_waiting",
+                "Leaves that wait for something outside, without a slot",
+            ),
             slots: register::new(registry, "slots", "Number of leaves that can run at once"),
             compiling: register::new(
                 registry,

@@ -57,6 +57,9 @@ impl Metrics {
         self.query_seconds.remove(&label);
         self.overshoot.remove(&label);
         self.leaf_seconds.remove(&label);
+        self.warm_leaves.remove(&label);
+        self.cuts.remove(&label);
+        self.dropped_units.remove(&label);
         for (outcome, reason) in OUTCOMES {
             self.queries.remove(&Outcome { app: app.to_owned(), outcome, reason });
         }

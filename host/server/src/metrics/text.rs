@@ -55,6 +55,7 @@ fn read(gauges: &Gauges, server: &Server) {
     let int = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     gauges.running.set(int(server.recent.running()));
     gauges.leaves_running.set(int(server.leaves_running()));
+    gauges.leaves_waiting.set(int(server.leaves_waiting()));
     gauges.slots.set(int(server.settings().config.slots));
     gauges.compiling.set(int(server.apps.compiling()));
     let (ahead, tenants) = server.admission.ahead();

@@ -37,12 +37,27 @@ fn coverage() -> Box<Coverage> {
 
 fn started(at: u64, partition: u32, slot: u32) -> Event {
     let key = format!("p{partition}").as_str().into();
-    Event { at, kind: EventKind::AttemptStarted { partition, key, attempt: 1, slot, weight: 2 } }
+    Event {
+        at,
+        kind: EventKind::AttemptStarted { partition, key, attempt: 1, slot, weight: 2, units: None, cut_from: None },
+    }
 }
 
 fn ended(at: u64, partition: u32, slot: u32, failure: Option<Failure>) -> Event {
     let usage = Usage::default();
-    Event { at, kind: EventKind::AttemptEnded { partition, attempt: 1, slot, failure, usage, log: Vec::new() } }
+    let kind = EventKind::AttemptEnded {
+        partition,
+        attempt: 1,
+        slot,
+        failure,
+        usage,
+        log: Vec::new(),
+        earlier: 0,
+        waited: 0,
+        waits: Vec::new(),
+        part: None,
+    };
+    Event { at, kind }
 }
 
 fn once(kind: EventKind) -> Event {

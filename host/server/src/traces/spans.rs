@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use frond_root::{Event, EventKind, Failure, PartitionKey};
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    Event as SpanEvent, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
@@ -63,11 +65,18 @@ pub(in crate::traces) struct Tree {
     number: u64,
     start: SystemTime,
     spans: Vec<SpanData>,
-    /// Running attempts by partition and number: start, and the partition's key.
-    attempts: HashMap<(u32, u32), (u64, PartitionKey)>,
+    /// Running attempts by partition and number.
+    attempts: HashMap<(u32, u32), Began>,
     /// Running merges: their starts.
     folds: HashMap<u32, u64>,
     cut: u64,
+}
+
+/// Attempt that runs.
+struct Began {
+    at: u64,
+    key: PartitionKey,
+    cut_from: Option<u32>,
 }
 
 /// The root span.
@@ -85,6 +94,8 @@ struct Child<'a> {
     /// Start and end in microseconds since the root's start.
     time: (u64, u64),
     attributes: Vec<KeyValue>,
+    /// Times without a slot, in microseconds since the root's start.
+    waits: &'a [(u64, u64)],
     failure: Option<&'a Failure>,
 }
 
@@ -117,29 +128,51 @@ impl Tree {
         let status = child.failure.map_or(Status::Ok, |failure| Status::error(failure.to_string()));
         let id = span_id(self.id, self.number);
         let span = self.span(id, child.name.to_owned(), child.time, child.attributes, status);
-        self.spans.push(SpanData { parent_span_id: self.root, ..span });
+        let events = self.wait_events(child.waits);
+        self.spans.push(SpanData { parent_span_id: self.root, events, ..span });
+    }
+
+    /// Events of a leaf's span: it waits without a slot, and runs on.
+    fn wait_events(&self, waits: &[(u64, u64)]) -> SpanEvents {
+        let at =
+            |name: &'static str, at: u64| SpanEvent::new(name, self.start + Duration::from_micros(at), Vec::new(), 0);
+        let mut events = SpanEvents::default();
+        events.events.extend(waits.iter().flat_map(|(from, to)| [at("waits", *from), at("runs on", *to)]));
+        events
     }
 
     fn child<'a>(&mut self, event: &'a Event, end: u64) -> Option<Child<'a>> {
-        let child = |name, from, to| Child { name, time: (from, to), attributes: Vec::new(), failure: None };
+        let child =
+            |name, from, to| Child { name, time: (from, to), attributes: Vec::new(), waits: &[], failure: None };
         match &event.kind {
             EventKind::Planned { partitions, .. } => {
                 let attributes = vec![KeyValue::new("frond.partitions", int(*partitions))];
                 Some(Child { attributes, ..child("plan", 0, event.at) })
             }
-            EventKind::AttemptStarted { partition, attempt, key, .. } => {
-                self.attempts.insert((*partition, *attempt), (event.at, key.clone()));
+            EventKind::AttemptStarted { partition, attempt, key, cut_from, .. } => {
+                let began = Began { at: event.at, key: key.clone(), cut_from: *cut_from };
+                self.attempts.insert((*partition, *attempt), began);
                 None
             }
-            EventKind::AttemptEnded { partition, attempt, failure, usage, slot, .. } => {
-                let (from, key) = self.attempts.remove(&(*partition, *attempt))?;
-                let attributes = vec![
-                    KeyValue::new("frond.partition", key.to_string()),
+            EventKind::AttemptEnded {
+                partition, attempt, failure, usage, slot, earlier, waited, waits, part, ..
+            } => {
+                let began = self.attempts.remove(&(*partition, *attempt))?;
+                let mut attributes = vec![
+                    KeyValue::new("frond.partition", began.key.to_string()),
                     KeyValue::new("frond.attempt", i64::from(*attempt)),
                     KeyValue::new("frond.slot", i64::from(*slot)),
                     KeyValue::new("frond.fuel", int(usage.fuel)),
+                    KeyValue::new("frond.earlier", i64::from(*earlier)),
+                    KeyValue::new("frond.waited_us", int(*waited)),
                 ];
-                Some(Child { attributes, failure: failure.as_ref(), ..child(LEAF, from, event.at) })
+                attributes.extend(began.cut_from.map(|from| KeyValue::new("frond.cut_from", i64::from(from))));
+                if let Some(part) = part {
+                    attributes.push(KeyValue::new("frond.part.begin", int(part.begin)));
+                    attributes.push(KeyValue::new("frond.part.done", int(part.done)));
+                    attributes.push(KeyValue::new("frond.part.end", int(part.end)));
+                }
+                Some(Child { attributes, waits, failure: failure.as_ref(), ..child(LEAF, began.at, event.at) })
             }
             EventKind::FoldStarted { fold, .. } => {
                 self.folds.insert(*fold, event.at);
@@ -214,8 +247,17 @@ mod tests {
 
     use super::*;
 
-    fn attempt(tree: &mut Tree, partition: u32, failure: Option<Failure>) {
-        let started = EventKind::AttemptStarted { partition, key: "p".into(), attempt: 1, slot: 0, weight: 1 };
+    /// Returns the start and the end of an attempt.
+    fn events(partition: u32, failure: Option<Failure>, waited: u64, waits: Vec<(u64, u64)>) -> [EventKind; 2] {
+        let started = EventKind::AttemptStarted {
+            partition,
+            key: "p".into(),
+            attempt: 1,
+            slot: 0,
+            weight: 1,
+            units: None,
+            cut_from: None,
+        };
         let ended = EventKind::AttemptEnded {
             partition,
             attempt: 1,
@@ -223,10 +265,32 @@ mod tests {
             failure,
             usage: Usage::default(),
             log: Vec::new(),
+            earlier: 0,
+            waited,
+            waits,
+            part: None,
         };
-        for kind in [started, ended] {
+        [started, ended]
+    }
+
+    fn attempt(tree: &mut Tree, partition: u32, failure: Option<Failure>) {
+        for kind in events(partition, failure, 0, Vec::new()) {
             tree.take(&Event { at: u64::from(partition), kind }, 0);
         }
+    }
+
+    #[test]
+    fn the_span_of_a_leaf_has_events_for_its_waits() {
+        let start = SystemTime::UNIX_EPOCH;
+        let mut tree = Tree::new(TraceId::from(7_u128), 7, 0, start);
+        let [started, ended] = events(0, None, 50, vec![(10, 40), (60, 80)]);
+        tree.take(&Event { at: 5, kind: started }, 0);
+        tree.take(&Event { at: 90, kind: ended }, 0);
+        let [span] = &tree.spans[..] else { panic!("{:?}", tree.spans) };
+        let micros = |time: SystemTime| time.duration_since(start).unwrap().as_micros();
+        let events: Vec<_> = span.events.iter().map(|event| (&*event.name, micros(event.timestamp))).collect();
+        assert_eq!(events, [("waits", 10), ("runs on", 40), ("waits", 60), ("runs on", 80)]);
+        assert!(span.attributes.contains(&KeyValue::new("frond.waited_us", 50)));
     }
 
     #[test]

@@ -296,7 +296,7 @@ async fn however_many_queries_of_one_app_sleep_another_app_answers() {
     let folder = apps();
     app(folder.path(), "quiet", "[source]\nkind = \"query\"\n");
     let mut config = config();
-    config.slots = 2;
+    (config.slots, config.waiting) = (2, 0);
     config.limits.queries = 32;
     let served = Served::of(folder, config).await;
     served.ask("quiet", by_key(&["ok"])).await.expect(200);
@@ -318,9 +318,9 @@ async fn however_many_queries_of_one_app_sleep_another_app_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn queries_that_would_not_fit_beside_those_that_run_are_refused() {
     let mut config = config();
-    config.slots = 1;
+    (config.slots, config.waiting) = (1, 0);
     let served = Served::with(config).await;
-    // The server learns the cost: half a second of the only slot.
+    // The server learns the cost: half a second of the only slot, in which the leaf waits.
     served.ask("caller", by_key(&["sleep-ms:500"])).await.expect(200);
     let first = tokio::spawn(served.query("caller?deadline=2s", by_key(&["sleep"])).send());
     served.leaves(1).await;

@@ -168,9 +168,19 @@ impl Served {
         }
     }
 
-    /// Waits until `count` leaves run.
+    /// Waits until `count` leaves run or wait.
     pub(crate) async fn leaves(&self, count: usize) {
-        self.until("frond_leaves_running", &[], |running| running == count as f64).await;
+        let waiting = async {
+            loop {
+                let text = self.get("/metrics").await.expect(200).text();
+                let all = sum(&text, "frond_leaves_running", &[]) + sum(&text, "frond_leaves_waiting", &[]);
+                if all == count as f64 {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("that many leaves run or wait");
     }
 
     /// Waits until no query runs.

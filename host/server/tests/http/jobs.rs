@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{Reply, Served, Stream, apps, asking, by_key, config, send, token, within};
+use crate::common::{Reply, Served, Stream, apps, by_key, config, send, token, within};
 
 /// Settings with a lease so long that no job is lost on a busy machine.
 fn brisk() -> Config {
@@ -346,9 +346,10 @@ async fn queries_go_before_jobs() {
     let mut config = brisk();
     config.slots = 1;
     let served = Served::with(config).await;
+    // The last one keeps the job from its end: the others wait side by side.
     let many: Vec<String> = (0..200).map(|index| format!("sleep-ms:5-{index}")).collect();
-    let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    let job = submit(&served, "caller", asking(&json!({ "fault": "sleep-ms:5" }), &many)).await;
+    let many: Vec<&str> = many.iter().map(String::as_str).chain(["sleep"]).collect();
+    let job = submit(&served, "caller", by_key(&many)).await;
     done(&served, &job, 1).await;
     // One slot: a query gets it when the running leaf of the job ends.
     for _ in 0..5 {
@@ -360,8 +361,8 @@ async fn queries_go_before_jobs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_whose_leaves_wait_leave_a_slot_to_queries() {
-    let served = Served::new().await;
+async fn jobs_whose_leaves_wait_in_their_slots_leave_one_to_queries() {
+    let served = Served::with(Config { waiting: 0, ..config() }).await;
     let job = submit(&served, "caller", by_key(&["sleep-0", "sleep-1", "sleep-2", "sleep-3"])).await;
     served.leaves(3).await;
     for _ in 0..5 {

@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
+use reqwest::Method;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -203,6 +204,37 @@ async fn a_collector_that_is_not_there_costs_no_query() {
     for _ in 0..3 {
         served.ask("caller", by_key(&["ok"])).await.expect(200);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaves_that_wait_are_counted_and_leave_their_slot_to_others() {
+    let served = Served::with(Config { slots: 1, ..config() }).await;
+    let keys: Vec<_> = (0..20).map(|index| format!("sleep-{index}")).collect();
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    let asked = Stream::open(served.query("caller?deadline=60s", by_key(&keys))).await;
+    let id = asked.header("frond-query");
+    served.until("frond_leaves_waiting", &[], |waiting| waiting == 20.0).await;
+    served.ask("caller", by_key(&["ok-0", "ok-1"])).await.expect(200);
+    let path = format!("/v1/queries/{id}");
+    // The query learns of the starts at its own pace.
+    let all_open = async {
+        while served.json(&path).await["partitions"]["running"] != 20 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    within(all_open).await;
+    send(served.request(Method::DELETE, &path)).await.expect(202);
+    served.leaves(0).await;
+    drop(asked);
+    let fault = json!({ "fault": "sleep-ms:20" });
+    let id = served.ask("caller", asking(&fault, &keys)).await.expect(200).query();
+    let events = Stream::open(served.request(Method::GET, &format!("/v1/queries/{id}/events"))).await;
+    let told: Vec<_> = events.rest().await.into_iter().filter(|told| told.name == "attempt-ended").collect();
+    assert_eq!(told.len(), 20);
+    // A slow machine may find that the time has passed before the leaf waits.
+    let waited = told.iter().find(|told| !told.data["waited"].is_null()).expect("some waited");
+    let waits = waited.data["waits"].as_array().unwrap();
+    assert!(!waits.is_empty() && waits.iter().all(|span| span[0].as_u64() <= span[1].as_u64()), "{waits:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -187,7 +187,8 @@ async fn service(open: Arc<AtomicBool>) -> String {
 /// job.
 async fn files_go_on(change: impl Fn(&TempDir)) {
     let Some(database) = Database::new().await else { return };
-    let mut config = Config { slots: 1, ..sharing(&database) };
+    // A leaf that waits keeps its slot.
+    let mut config = Config { slots: 1, waiting: 0, ..sharing(&database) };
     config.jobs.lease = Time(Duration::from_secs(600));
     let open = Arc::new(AtomicBool::new(false));
     let address = service(open.clone()).await;

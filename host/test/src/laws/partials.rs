@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc;
 
 use bytes::Bytes;
-use frond_root::{CancellationToken, Events, FailureKind, Partition, PartitionKey, Plan};
+use frond_root::{CancellationToken, Events, FailureKind, Partition, Plan};
 use frond_run::{Question, ask};
 
 use crate::case::{Call, Case, Lower, Promises};
@@ -32,12 +32,26 @@ pub(crate) struct RepeatedCall {
     pub(crate) differs: Option<(Bytes, Bytes)>,
 }
 
+/// Outcome of a leaf's call: its partial, or its failure in words.
+pub(crate) type LeafOutcome = Result<Bytes, String>;
+
+/// Partition of a query, with its outcome in a fresh instance.
+pub(crate) struct LeafInput {
+    pub(crate) name: String,
+    /// Number of the partition, as the leaf sees it.
+    pub(crate) index: u32,
+    pub(crate) partition: Partition,
+    pub(crate) fresh: LeafOutcome,
+}
+
 /// Partials of one query.
 #[derive(Default)]
 pub(crate) struct Group {
     pub(crate) query: Bytes,
     pub(crate) partials: Vec<Partial>,
     pub(crate) twice: Vec<RepeatedCall>,
+    /// Partitions on which the leaf is deterministic.
+    pub(crate) inputs: Vec<LeafInput>,
 }
 
 /// Returns the partials of the cases, grouped by query. A case whose call fails adds none.
@@ -51,7 +65,7 @@ pub(crate) fn of(tester: &Tester, suite: &Suite) -> Vec<Group> {
         group.query = case.query.clone();
         match &case.call {
             Call::Leaf { key, index, data } => {
-                let partition = Partition::new(PartitionKey::from(key.as_str()), data.clone());
+                let partition = tester.package.partition(key, data.clone());
                 group.leaf(tester, &case.name, (*index, partition));
             }
             // A case in which the merge must fail has invalid partials.
@@ -87,8 +101,17 @@ impl Group {
         };
         let by = Lower::default();
         let call = || tester.call_leaf(leaf, &self.query, (index, partition.clone()), &by).map(|trial| trial.result);
-        let Ok(Ok(first)) = call() else {
-            return;
+        let input = |fresh| LeafInput { name: name.to_owned(), index, partition: partition.clone(), fresh };
+        let first = match call() {
+            Ok(Ok(first)) => first,
+            Ok(Err(failure)) => {
+                // The leaf itself refuses the partition, which keeps the instance.
+                if matches!(failure.kind, FailureKind::InvalidQuery | FailureKind::InvalidPartition) {
+                    self.inputs.push(input(Err(failure.to_string())));
+                }
+                return;
+            }
+            Err(_) => return,
         };
         let differs = match call() {
             Ok(Ok(second)) if second == first => None,
@@ -97,6 +120,9 @@ impl Group {
             Ok(Err(failure)) => Some((first.clone(), Bytes::from(failure.to_string()))),
             Err(_) => return,
         };
+        if differs.is_none() {
+            self.inputs.push(input(Ok(first.clone())));
+        }
         self.twice.push(RepeatedCall { name: name.to_owned(), differs });
         self.add(name.to_owned(), first);
     }

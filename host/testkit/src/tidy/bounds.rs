@@ -63,8 +63,11 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("root/src/merge/fold.rs", &["FAN_IN", "WORTH", "SMALL"]),
     ("root/src/policy/admission.rs", &["HEARING", "AGAIN", "SECOND"]),
     ("root/src/policy/budget.rs", &["MIN_RESERVE", "MIN_REPLY"]),
+    ("root/src/policy/cutting.rs", &["MIN_REST", "MIN_PRICES"]),
     ("root/src/policy/retry.rs", &["BUCKET"]),
     ("root/src/scatter.rs", &["COOL_DOWN"]),
+    ("root/src/scatter/shares.rs", &["STARTS"]),
+    ("root/src/share.rs", &["PIECE_TIME", "FIRST_BYTES", "LEAST_BYTES", "GROWTH"]),
     ("run/src/envelope.rs", &["VERSION", "CHUNK"]),
     ("sandbox/src/inline.rs", &["SMALL", "AT_MOST", "BRIEF", "IN_A_ROW"]),
     ("sandbox/src/cache.rs", &["CHUNK", "TRAILER", "ABANDONED"]),
@@ -105,6 +108,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("test/src/capture.rs", &["VERSION"]),
     ("test/src/diff.rs", &["CONTEXT"]),
     ("test/src/laws.rs", &["TREES", "SLACK"]),
+    ("test/src/laws/warm.rs", &["SEQUENCES", "REPEATS"]),
 ];
 
 /// A constant of a number, a time, or a tuple of them.

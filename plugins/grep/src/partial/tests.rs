@@ -1,19 +1,24 @@
 //! Tests that partials merge to the same result in any grouping and order, and that a complete set
 //! of pieces gives absolute line numbers.
 
+use frond_plugin::pieces::Block;
 use proptest::prelude::*;
 
 use super::Partial;
+use crate::leaf::Leaf;
 use crate::origin::Origin;
-use crate::search::{matcher, search};
+use crate::search::matcher;
 use crate::{Counts, Query};
 
 const FIRST: usize = 5;
 
 fn leaf(key: &str, content: &str) -> Partial {
     let query = Query { pattern: "a".to_owned(), ignore_case: false, first: FIRST, counts: Counts::Files };
-    let found = search(&matcher("a", false).unwrap(), content.as_bytes(), FIRST);
-    crate::partial(&query, Origin::of(key), content.as_bytes(), found)
+    let mut leaf = Leaf::new(&query, Origin::of(key), content.len() as u64);
+    if !content.is_empty() {
+        leaf.search(&matcher("a", false).unwrap(), &Block { offset: 0, bytes: content.as_bytes() });
+    }
+    leaf.partial()
 }
 
 /// Makes one leaf's partial for each of a file's pieces.

@@ -1,5 +1,6 @@
 //! Tests that the decoding error of each argument becomes the right failure.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use crate::{Coverage, Failure, Partition, Raw};
@@ -19,6 +20,50 @@ fn a_leaf_gets_its_query_and_partition() {
     let process = |query: u64, partition: Partition| Ok(query + partition.data.len() as u64);
     let partial = super::process(process, b" 4 ".to_vec(), partition());
     assert_eq!(partial.unwrap(), b"7");
+}
+
+/// State of a query that counts how often it was made.
+struct Factor(u64);
+
+thread_local! {
+    static PREPARATIONS: Cell<u32> = const { Cell::new(0) };
+}
+
+fn prepare(factor: u64) -> Result<Factor, Failure> {
+    PREPARATIONS.set(PREPARATIONS.get() + 1);
+    if factor == 0 { Err(Failure::invalid_query("0 is no factor")) } else { Ok(Factor(factor)) }
+}
+
+fn prepare_alike(factor: u64) -> Result<Factor, Failure> {
+    prepare(factor + 1)
+}
+
+fn multiply(factor: &Factor, partition: Partition) -> Result<u64, Failure> {
+    Ok(factor.0 * partition.data.len() as u64)
+}
+
+#[test]
+fn a_query_is_prepared_once_and_another_one_never_gets_its_state() {
+    let ask = |query: &[u8]| super::process_prepared(prepare, multiply, query.to_vec(), partition());
+    let before = PREPARATIONS.get();
+    assert_eq!((ask(b"2").unwrap(), ask(b"2").unwrap()), (b"6".to_vec(), b"6".to_vec()));
+    assert_eq!(PREPARATIONS.get() - before, 1);
+    assert_eq!((ask(b"3").unwrap(), ask(b"2").unwrap()), (b"9".to_vec(), b"6".to_vec()));
+    assert_eq!(PREPARATIONS.get() - before, 3);
+    let alike = super::process_prepared(prepare_alike, multiply, b"2".to_vec(), partition());
+    assert_eq!(alike.unwrap(), b"9");
+}
+
+#[test]
+fn a_query_that_cannot_be_prepared_is_refused_each_time_and_leaves_the_last_state() {
+    let ask = |query: &[u8]| super::process_prepared(prepare, multiply, query.to_vec(), partition());
+    let before = PREPARATIONS.get();
+    assert_eq!(ask(b"2").unwrap(), b"6");
+    for query in [b"0", b"0", b"x"] {
+        assert!(matches!(ask(query), Err(Failure::InvalidQuery(_))));
+    }
+    assert_eq!(ask(b"2").unwrap(), b"6");
+    assert_eq!(PREPARATIONS.get() - before, 3);
 }
 
 #[test]
@@ -65,6 +110,11 @@ fn a_partial_that_cannot_be_written_says_so() {
 fn a_split_gets_what_is_wanted() {
     let split = |(): (), wanted| Ok((0..wanted).map(|_| partition()).collect());
     assert_eq!(super::split(split, b"null".to_vec(), 3).unwrap().len(), 3);
+}
+
+/// A leaf that prepares its query, beside the other leaf of these tests.
+mod preparing {
+    crate::leaf!(super::prepare, super::multiply);
 }
 
 /// All three macros in one crate. Natively they export nothing, and their functions count as used.

@@ -11,7 +11,9 @@ fn check(words: impl Iterator<Item = String>) {
         table.add_bytes(word.as_bytes());
         *expect.entry(word).or_default() += 1;
     }
+    let so_far = table.to_counts();
     let counts = table.into_counts();
+    assert_eq!(so_far, counts);
     let mut counted: Vec<_> = counts.entries().map(|entry| (entry.word.to_vec(), entry.count)).collect();
     counted.sort();
     let expect: Vec<_> = expect.into_iter().map(|(word, count)| (word.into_bytes(), count)).collect();

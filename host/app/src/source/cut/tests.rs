@@ -9,7 +9,7 @@ use crate::source::cut::Cutting;
 use crate::source::{CutMode, PieceSize};
 
 fn cut(content: &[u8], piece: u64, limit: u64, mode: CutMode) -> Result<Vec<Span>, CutError> {
-    let cutting = Cutting { piece: PieceSize::Bytes(piece), mode, slots: 1, limit };
+    let cutting = Cutting { piece: PieceSize::Bytes(piece), mode, slots: 1, limit, pulls: false };
     cutting.spans(content.len() as u64, cutting.piece_for(0), |offset, buffer| {
         let from = usize::try_from(offset).unwrap();
         let bytes = content.get(from..from + buffer.len()).ok_or(io::ErrorKind::UnexpectedEof)?;

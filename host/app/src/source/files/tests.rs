@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use frond_root::{CancellationToken, FailureKind, Notes, Partition};
+use frond_root::{CancellationToken, FailureKind, Grain, Notes, Partition};
 use proptest::prelude::*;
 
 use super::partitions;
@@ -16,7 +16,8 @@ use crate::source::walk::Scope;
 use crate::source::{CutMode, PieceSize};
 use crate::testing::{Folder, globs_of, table};
 
-const CUTTING: Cutting = Cutting { piece: PieceSize::Bytes(8), mode: CutMode::Lines, slots: 1, limit: 16 };
+const CUTTING: Cutting =
+    Cutting { piece: PieceSize::Bytes(8), mode: CutMode::Lines, slots: 1, limit: 16, pulls: false };
 
 fn cut(folder: &Folder, glob: &str, cutting: Cutting) -> Result<Vec<Partition>, AppError> {
     noted(folder, &[glob], cutting, &Arc::default())
@@ -304,4 +305,43 @@ fn a_hundred_thousand_files_are_planned_at_once() {
     }
     let partitions = cut(&folder, "data/*", CUTTING).unwrap();
     assert_eq!(partitions.len(), 100_000);
+}
+
+#[test]
+fn a_compressed_file_is_one_partition_for_leaves_that_read_it_themselves() {
+    let folder = Folder::new();
+    let content = |magic: &[u8]| [magic, &b"line\n".repeat(10_000)].concat();
+    folder.write("data/plain", content(b""));
+    folder.write("data/gzip", content(b"\x1f\x8b\x08"));
+    folder.write("data/zstd", content(b"\x28\xb5\x2f\xfd"));
+    folder.write("data/named.gz", content(b""));
+    let cutting = Cutting { piece: PieceSize::Bytes(30_000), limit: u64::MAX, pulls: true, ..CUTTING };
+    let grains = |cutting| -> Vec<_> {
+        let partitions = cut(&folder, "data", cutting).unwrap();
+        partitions.iter().map(|one| (one.key.to_string(), one.content.units().grain)).collect()
+    };
+    let key = |name: &str| format!("data/{name}");
+    assert_eq!(
+        grains(cutting),
+        [
+            (key("gzip"), Grain::Whole),
+            (key("named.gz"), Grain::Whole),
+            (key("plain#0+25000"), Grain::Byte),
+            (key("plain#25000+25000"), Grain::Byte),
+            (key("zstd"), Grain::Whole),
+        ]
+    );
+    // Other leaves get pieces that fit their limit.
+    let whole = Cutting { limit: 30_000, pulls: false, ..cutting };
+    assert!(grains(whole).iter().all(|(key, _)| key.contains('#')));
+}
+
+#[test]
+fn a_file_may_be_larger_than_a_partition_if_its_leaf_reads_it_itself() {
+    let folder = Folder::new();
+    folder.write("a", "one\ntwo\nthree\nfour\nfive");
+    let whole = Cutting { mode: CutMode::None, ..CUTTING };
+    assert!(refused(&folder, "a", whole).contains("more than a partition may have"));
+    let app = Cutting { limit: u64::MAX, pulls: true, ..whole };
+    insta::assert_snapshot!(table(&cut(&folder, "a", app).unwrap()), @r#"a (23) "one\ntwo\nthree\nfour\nfive""#);
 }

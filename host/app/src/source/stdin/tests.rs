@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use frond_root::Partition;
+use frond_root::{Grain, Partition, Units};
 use proptest::prelude::*;
 
 use super::drain;
@@ -24,7 +24,7 @@ impl Read for Trickle<'_> {
 }
 
 fn cut(input: impl Read, piece: u64, mode: CutMode, limit: u64, most: u64) -> Result<Vec<Partition>, AppError> {
-    let cutting = Cutting { piece: PieceSize::Bytes(piece), mode, slots: 1, limit };
+    let cutting = Cutting { piece: PieceSize::Bytes(piece), mode, slots: 1, limit, pulls: false };
     drain(input, cutting, most)
 }
 
@@ -108,4 +108,17 @@ fn a_broken_pipe_is_told() {
         }
     }
     insta::assert_snapshot!(refused(cut(Broken, 4, CutMode::Lines, LIMIT, LIMIT)), @"cannot read stdin");
+}
+
+#[test]
+fn compressed_input_is_one_partition_for_leaves_that_read_it_themselves() {
+    let input = [&b"\x1f\x8b\x08"[..], &b"line\n".repeat(100)].concat();
+    let cutting = Cutting { piece: PieceSize::Bytes(50), mode: CutMode::Lines, slots: 1, limit: u64::MAX, pulls: true };
+    let partitions = drain(Trickle(&input, 7), cutting, LIMIT).unwrap();
+    let [only] = &partitions[..] else { panic!("{partitions:?}") };
+    assert_eq!(only.content.whole().unwrap(), input);
+    assert_eq!(only.content.units(), Units { count: input.len() as u64, grain: Grain::Whole });
+    assert!(drain(Trickle(&input, 7), cutting, 100).is_err(), "it is bounded all the same");
+    let others = Cutting { limit: LIMIT, pulls: false, ..cutting };
+    assert!(drain(Trickle(&input, 7), others, LIMIT).unwrap().len() > 1);
 }

@@ -6,10 +6,53 @@ use super::*;
 use crate::record::Recorder;
 use crate::show::fixtures::arbitrary::*;
 use crate::show::fixtures::*;
-use frond_root::{Floor, Listener};
+use frond_root::answer::UnitTally;
+use frond_root::event::EndedPart;
+use frond_root::{Coverage, Floor, Listener};
 
 fn check(stream: &Stream) -> String {
     explain(&Model::of(&stream.events), Ending::Whole, TermStyle::plain(100))
+}
+
+#[test]
+fn warm_and_fresh_instances_are_told_apart() {
+    let stream = Stream::new(3, Floor::All).leaf(2, 28, 0, 0).warm(28, 30, 1, 0, 1).warm(30, 33, 2, 0, 2);
+    let text = check(&stream.gathered(33, frond_root::event::GatherEnd::AllSettled));
+    assert!(text.contains("2 of 3 attempts ran warm: the instance had served earlier partitions"), "{text}");
+    assert!(text.contains("3 attempts, 2 warm"), "{text}");
+    let fresh = text.lines().filter(|line| line.contains(", fresh,"));
+    assert!(fresh.map(|line| line.starts_with("London")).eq([true]), "{text}");
+    assert!(!check(&stalled()).contains("fresh"));
+}
+
+#[test]
+fn waits_without_a_slot_are_no_slot_time() {
+    let stream = Stream::new(2, Floor::All).start(2, 0, 1, 0).start(4, 1, 1, 0);
+    let stream = stream.end_after(100, 0, 0, &[(4, 99)]).end_after(102, 1, 0, &[(6, 100)]);
+    let text = check(&stream.gathered(102, frond_root::event::GatherEnd::AllSettled));
+    assert!(text.contains("2 of 2 attempts waited without a slot, 189 ms in all"), "{text}");
+    assert!(text.contains("1 used of 4, busy 1.7 % of the time"), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("wait without one") && line.contains("95.0 ms")), "{text}");
+    assert!(!check(&stalled()).contains("without"), "leaves that hold their slots are told as ever");
+}
+
+#[test]
+fn cuts_and_what_was_redone_are_told() {
+    let part = |begin, end| EndedPart { begin, done: end, end, of: 400, dropped: 0 };
+    let stream = Stream::new(1, Floor::All).part((2, 40), (0, 1, 0), part(0, 200), None);
+    let stream = stream.part((4, 38), (0, 2, 1), part(200, 400), Some(1));
+    let units = UnitTally { planned: 400, taken: 400, saved: 120, redone: 30, ..UnitTally::default() };
+    let coverage = Coverage { units, ..coverage(1, 41.0, Vec::new()) };
+    let stream = stream.gathered(40, frond_root::event::GatherEnd::AllSettled).over(41, "complete", None, coverage);
+    let text = check(&stream);
+    assert!(text.contains("units    in parts: 400 taken · 120 saved by a kept partial · 30 run again"), "{text}");
+    let rows: Vec<_> = text.lines().filter(|line| line.contains("1 cut") || line.contains("cut from")).collect();
+    let [first, second] = rows[..] else { panic!("{text}") };
+    assert!(first.starts_with("London") && first.contains("38.0 ms") && first.ends_with("2 attempts, 1 cut"), "{text}");
+    assert!(second.ends_with("200..400 cut from attempt 1"), "{text}");
+    // The cut half waited for nothing before it was cut off.
+    assert!(!second.contains('·'), "{text}");
+    assert!(!check(&stalled()).contains("units"), "queries without parts are told as ever");
 }
 
 #[test]

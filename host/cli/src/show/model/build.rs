@@ -1,8 +1,11 @@
-//! Builder of a model, event by event. Memory: some 100 bytes a partition and 48 an attempt.
+//! Builder of a model, event by event. Memory: some 100 bytes a partition, 64 an attempt and 16 a
+//! wait.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use frond_root::event::EndedPart;
+use frond_root::waits::MAX_WAITS;
 use frond_root::{Event, EventKind, Failure, FailureKind, PartitionKey};
 
 use super::{Attempt, End, Fate, Fold, Head, Lane, Model, PlanInfo, Trouble, add_usage};
@@ -117,57 +120,121 @@ impl Builder {
 
     fn attempt(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::AttemptStarted { partition, key, attempt, slot, .. } => {
-                self.attempt_started(event.at, (*partition, *attempt), *slot, key)
+            EventKind::AttemptStarted { partition, key, attempt, slot, units, cut_from, .. } => {
+                // The rest of a running attempt waits for nothing before it is cut off.
+                let scattered = if cut_from.is_some() { event.at } else { self.model.scattered() };
+                let queued = self.retries.remove(&(*partition, *attempt)).unwrap_or(scattered);
+                let place = self.attempt_started((queued, event.at), (*partition, *attempt), *slot, key);
+                if let Some(attempt) = place.and_then(|place| self.model.attempts.get_mut(place)) {
+                    attempt.units = *units;
+                    attempt.cut_from = *cut_from;
+                    self.model.cuts += u64::from(cut_from.is_some());
+                }
             }
-            EventKind::AttemptEnded { partition, attempt, failure, usage, .. } => {
+            EventKind::AttemptEnded { partition, attempt, failure, usage, earlier, waited, waits, part, .. } => {
                 add_usage(&mut self.model.usage, *usage);
-                self.attempt_ended(event.at, (*partition, *attempt), failure.as_ref());
+                let id = (*partition, *attempt);
+                if let Some(place) = self.attempt_ended(event.at, id, (*earlier, part.is_some()), failure.as_ref()) {
+                    self.waited(place, *waited, waits);
+                    self.had(place, part.as_ref());
+                }
             }
             _ => {}
         }
     }
 
-    fn attempt_started(&mut self, at: u64, id: (u32, u32), slot: u32, key: &PartitionKey) {
+    /// Adds an attempt. Returns its index, unless it runs already.
+    fn attempt_started(
+        &mut self,
+        (queued, at): (u64, u64),
+        id: (u32, u32),
+        slot: u32,
+        key: &PartitionKey,
+    ) -> Option<usize> {
         self.lane(id.0, Some(key));
-        let queued = self.retries.remove(&id).unwrap_or(self.model.scattered());
         match self.running.entry(id) {
-            Entry::Occupied(_) => self.model.odd += 1,
+            Entry::Occupied(_) => {
+                self.model.odd += 1;
+                None
+            }
             Entry::Vacant(free) => {
-                free.insert(self.model.attempts.len());
+                let place = *free.insert(self.model.attempts.len());
                 self.model.attempts.push(Attempt {
                     partition: id.0,
                     number: id.1,
                     slot,
+                    earlier: 0,
                     queued: queued.min(at),
                     start: at,
                     end: at,
+                    waited: 0,
                     fate: Fate::Open,
+                    units: None,
+                    cut_from: None,
+                    first_wait: 0,
+                    waits: 0,
                 });
+                Some(place)
             }
         }
     }
 
-    fn attempt_ended(&mut self, at: u64, id: (u32, u32), failure: Option<&Failure>) {
+    /// Ends an attempt, at a part of its partition if `is_part`. Returns its index, if its start is
+    /// known.
+    fn attempt_ended(
+        &mut self,
+        at: u64,
+        id: (u32, u32),
+        (earlier, is_part): (u32, bool),
+        failure: Option<&Failure>,
+    ) -> Option<usize> {
         let fate = match failure {
             Some(failure) => match failure.kind {
                 FailureKind::Cancelled | FailureKind::OutOfTime => Fate::CutOff,
                 kind => Fate::Failed(kind),
             },
-            None if self.model.gather_end.is_none() && self.used.insert(id.0) => Fate::Used,
+            // Each part of a partition is used.
+            None if self.model.gather_end.is_none() && (self.used.insert(id.0) || is_part) => Fate::Used,
             None => Fate::Discarded,
         };
         let place = self.running.remove(&id);
         let Some(attempt) = place.and_then(|place| self.model.attempts.get_mut(place)) else {
             self.model.odd += 1;
-            return;
+            return None;
         };
         attempt.end = at.max(attempt.start);
         attempt.fate = fate;
+        attempt.earlier = earlier;
+        self.model.warm += u64::from(earlier > 0);
         if let Some(failure) = failure {
             let key = self.lane(id.0, None).key.clone();
             self.trouble(failure, || format!("{key}, attempt {}", id.1));
         }
+        place
+    }
+
+    /// Adds the units that an ended attempt had in the end, after all cuts.
+    fn had(&mut self, place: usize, part: Option<&EndedPart>) {
+        let Some(attempt) = self.model.attempts.get_mut(place) else { return };
+        attempt.units = part.filter(|part| (part.begin, part.end) != (0, part.of)).map(|part| (part.begin, part.end));
+    }
+
+    /// Adds the waits of an attempt that has ended, as far as they are within it and in order.
+    fn waited(&mut self, place: usize, waited: u64, waits: &[(u64, u64)]) {
+        let Some(attempt) = self.model.attempts.get_mut(place).filter(|_| waited > 0) else { return };
+        attempt.waited = waited.min(attempt.time());
+        attempt.first_wait = u32::try_from(self.model.waits.len()).unwrap_or(u32::MAX);
+        let mut from = attempt.start;
+        for wait in waits.iter().take(MAX_WAITS) {
+            let span = (wait.0.clamp(from, attempt.end), wait.1.clamp(from, attempt.end));
+            if span.0 < span.1 {
+                self.model.waits.push(span);
+                attempt.waits += 1;
+                from = span.1;
+            }
+        }
+        self.model.waiting += 1;
+        self.model.waited = self.model.waited.saturating_add(attempt.waited);
     }
 
     fn trouble(&mut self, failure: &Failure, place: impl FnOnce() -> String) {

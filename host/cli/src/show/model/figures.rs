@@ -61,7 +61,9 @@ pub struct Slot {
     pub slot: u32,
     /// Number of attempts that it ran.
     pub attempts: u64,
-    /// The time that it was busy, in microseconds.
+    /// Number of these that ran in a warm instance.
+    pub warm: u64,
+    /// The time that it was busy, in microseconds: not that in which its attempts waited.
     pub busy: u64,
     /// The busy share of the time from the plan to the gather's end, 0 to 1.
     pub share: f64,
@@ -80,6 +82,12 @@ impl Model {
     pub fn queue_times(&self) -> Option<Quantiles> {
         let waits = self.attempts().iter().map(|one| one.start.saturating_sub(one.queued));
         Quantiles::of(waits.collect())
+    }
+
+    /// Returns the times that attempts waited without a slot, of those that did.
+    #[must_use]
+    pub fn wait_times(&self) -> Option<Quantiles> {
+        Quantiles::of(self.attempts().iter().map(|one| one.waited).filter(|waited| *waited > 0).collect())
     }
 
     /// Returns the durations of the merge calls that ended.
@@ -128,21 +136,19 @@ impl Model {
         let from = self.scattered();
         let to = self.gather_end.map_or(self.until(), |(at, _)| at);
         let window = to.saturating_sub(from);
-        let mut slots: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+        let mut slots: BTreeMap<u32, Slot> = BTreeMap::new();
         for one in self.attempts() {
-            let busy = one.end.min(to).saturating_sub(one.start.max(from));
-            let slot = slots.entry(one.slot).or_default();
-            slot.0 += 1;
-            slot.1 = slot.1.saturating_add(busy);
+            let idle = Slot { slot: one.slot, attempts: 0, warm: 0, busy: 0, share: 0.0 };
+            let slot = slots.entry(one.slot).or_insert(idle);
+            slot.attempts += 1;
+            slot.warm += u64::from(one.is_warm());
+            let within = one.end.min(to).saturating_sub(one.start.max(from));
+            slot.busy = slot.busy.saturating_add(within.saturating_sub(one.waited));
         }
-        slots
-            .into_iter()
-            .map(|(slot, (attempts, busy))| Slot {
-                slot,
-                attempts,
-                busy,
-                share: if window == 0 { 0.0 } else { share(busy.min(window), window) },
-            })
-            .collect()
+        let shared = |slot: Slot| match window {
+            0 => slot,
+            _ => Slot { share: share(slot.busy.min(window), window), ..slot },
+        };
+        slots.into_values().map(shared).collect()
     }
 }

@@ -4,7 +4,7 @@
 use frond_root::event::GatherEnd;
 
 use super::{Attempt, Fate, Model};
-use crate::show::text::plural;
+use crate::show::text::{duration, plural};
 
 /// Limit on the merge calls that are listed one by one.
 const MAX_FOLDS: usize = 6;
@@ -128,7 +128,10 @@ impl Model {
 }
 
 fn run_of(key: &str, one: &Attempt) -> String {
-    let again = if one.number > 1 { format!(", attempt {}", one.number) } else { String::new() };
+    let mut again = if one.number > 1 { format!(", attempt {}", one.number) } else { String::new() };
+    if one.waited > 0 {
+        again.push_str(&format!(", of which it waits {}", duration(one.waited)));
+    }
     match one.fate {
         Fate::Used | Fate::Discarded => format!("{key} runs{again}"),
         Fate::Failed(kind) => format!("{key} runs{again}, and fails: {kind}"),

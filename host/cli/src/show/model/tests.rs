@@ -82,6 +82,37 @@ fn slots_are_as_busy_as_their_attempts() {
     assert_eq!(shares, [(0, 2, 78_000), (1, 2, 39_000), (2, 2, 41_000)]);
 }
 
+/// One slot with three leaves that wait at the same time.
+fn waiting() -> Stream {
+    Stream::new(3, Floor::All)
+        .start(1, 0, 1, 0)
+        .start(2, 1, 1, 0)
+        .start(3, 2, 1, 0)
+        .end_after(42, 1, 0, &[(3, 41)])
+        .end_after(44, 0, 0, &[(2, 10), (11, 43)])
+        .end_after(101, 2, 0, &[(4, 100)])
+        .gathered(101, GatherEnd::AllSettled)
+}
+
+#[test]
+fn a_slot_is_not_busy_while_its_attempts_wait() {
+    let model = Model::of(&waiting().events);
+    let slots = model.slots();
+    let [slot] = &slots[..] else { panic!("{slots:?}") };
+    assert_eq!((slot.attempts, slot.busy), (3, 7000));
+    assert_eq!((model.waiting, model.waited, model.odd), (3, 38_000 + 40_000 + 96_000, 0));
+    let times: Vec<_> = model.attempts().iter().map(|one| (one.time(), one.waited)).collect();
+    assert_eq!(times, [(43_000, 40_000), (40_000, 38_000), (98_000, 96_000)]);
+    let waits: Vec<_> = model.attempts().iter().map(|one| model.waits_of(one).len()).collect();
+    assert_eq!(waits, [2, 1, 1]);
+}
+
+#[test]
+fn the_path_tells_of_waits() {
+    let path = check_path(&waiting());
+    assert!(path.contains("Scotland runs, of which it waits 96.0 ms"), "{path}");
+}
+
 fn check_path(stream: &Stream) -> String {
     let path = Model::of(&stream.events).critical_path();
     let steps = path.iter().map(|step| format!("{:>9} {:>9}  {}\n", step.from, step.to, step.what));

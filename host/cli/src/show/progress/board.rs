@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use frond_root::progress::DoneParts;
 use frond_root::{Event, EventKind, PartitionKey, Status};
 
 /// Limit on the running leaves that are shown.
@@ -43,6 +44,7 @@ pub struct Board {
     /// True once the floor is reached.
     pub enough: bool,
     succeeded: HashSet<u32>,
+    parts: DoneParts,
     missing: HashSet<u32>,
     running: HashMap<(u32, u32), Leaf>,
 }
@@ -75,12 +77,15 @@ impl Board {
                 let leaf = Leaf { key: key.clone(), attempt: *attempt, start: event.at };
                 self.running.insert((*partition, *attempt), leaf);
             }
-            EventKind::AttemptEnded { partition, attempt, failure, .. } => {
+            EventKind::AttemptEnded { partition, attempt, failure, part, .. } => {
                 self.running.remove(&(*partition, *attempt));
-                match failure {
-                    None if self.phase == Phase::Gathering => _ = self.succeeded.insert(*partition),
-                    None => {}
-                    Some(_) => self.failures += 1,
+                self.failures += u64::from(failure.is_some());
+                let is_whole = match part {
+                    Some(part) => self.parts.add(*partition, part) == part.of,
+                    None => failure.is_none(),
+                };
+                if is_whole && self.phase == Phase::Gathering {
+                    self.succeeded.insert(*partition);
                 }
             }
             EventKind::RetryScheduled { .. } => self.retries += 1,

@@ -76,6 +76,26 @@ fn attempts_that_overlap_have_rows_of_their_own() {
 }
 
 #[test]
+fn waits_are_thin_lines_between_the_runs() {
+    let stream = Stream::new(3, Floor::All)
+        .start(1, 0, 1, 0)
+        .start(2, 1, 1, 0)
+        .start(3, 2, 1, 0)
+        .end_after(42, 1, 0, &[(3, 41)])
+        .end_after(60, 0, 0, &[(2, 20), (30, 59)])
+        .end_after(101, 2, 0, &[(4, 100)]);
+    insta::assert_snapshot!(check(&stream, TermStyle::plain(80)), @r"
+    London      █───────█████────────────█                   59.0 ms, 47.0 ms waited
+    South East  ██───────────────█                           40.0 ms, 38.0 ms waited
+    Scotland    ·█────────────────────────────────────────█  98.0 ms, 96.0 ms waited
+                +--------------------+--------------------+
+                0                    50.0 ms              100 ms
+    · queued   █ running   ─ waiting without a slot   ▒ cut off or not used   x
+      failed   (deadline beyond the axis: leaf 1.75 s, gather 1.80 s, query 2.00 s)
+    ");
+}
+
+#[test]
 fn ascii_has_signs_for_everything() {
     let style = TermStyle { unicode: false, ..TermStyle::plain(70) };
     let text = check(&below_floor(), style);

@@ -8,8 +8,18 @@ use super::*;
 fn ended(partition: u32, texts: usize) -> Event {
     let failure = Failure { log: vec!["l".repeat(texts - 4)], ..Failure::new(FailureKind::Trap, "fell") };
     let usage = Usage::default();
-    let kind =
-        EventKind::AttemptEnded { partition, attempt: 1, slot: 0, failure: Some(failure), usage, log: Vec::new() };
+    let kind = EventKind::AttemptEnded {
+        partition,
+        attempt: 1,
+        slot: 0,
+        failure: Some(failure),
+        usage,
+        log: Vec::new(),
+        earlier: 0,
+        waited: 0,
+        waits: Vec::new(),
+        part: None,
+    };
     Event { at: 1, kind }
 }
 

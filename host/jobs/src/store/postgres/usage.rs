@@ -11,7 +11,7 @@ use super::session::Transaction;
 pub(super) async fn usage(transaction: &Transaction<'_>) -> StoreResult<Usage> {
     let size = format!(
         "SELECT pg_total_relation_size('jobs') + pg_total_relation_size('partitions') \
-         + pg_total_relation_size('events') + pg_total_relation_size('blobs') AS bytes, {} AS now",
+         + pg_total_relation_size('parts') + pg_total_relation_size('events') + pg_total_relation_size('blobs') AS bytes, {} AS now",
         Transaction::now(1)
     );
     let sizes = transaction.row(&size, &[&transaction.set]).await?.ok_or_else(|| damaged("bytes"))?;

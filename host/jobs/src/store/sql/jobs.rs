@@ -7,8 +7,8 @@ use crate::store::rows::{
 };
 use crate::store::rules::{CurrentUse, Head, scope, sql, within_bounds};
 use crate::store::{
-    Bounds, EventPage, Filter, Job, JobQuery, MAX_PAGE, NewJob, Page, PastJob, StoreError, StoreResult, Submission,
-    Usage, cause,
+    Bounds, CancelKind, EventPage, Filter, Job, JobQuery, MAX_PAGE, NewJob, Page, PastJob, StoreError, StoreResult,
+    Submission, Usage, cause,
 };
 
 use super::{Sql, list as texts, number, one, values};
@@ -168,7 +168,7 @@ pub(crate) async fn cancel(db: &impl Sql, id: JobId, keep_partial: bool) -> Stor
     let cancelled = head.next(Move::End(End::Cancelled))?;
     let keep = i64::from(keep_partial);
     db.execute("UPDATE jobs SET cancel = $2 WHERE num = $1", values![head.num, keep]).await?;
-    if !head.state.is_held() {
+    if !head.state.is_held() && !head.needs_owner(CancelKind { keep_partial }) {
         stopped(db, head.num, cancelled).await?;
     }
     end_cancelled(db).await?;
@@ -203,7 +203,9 @@ pub(crate) async fn end_cancelled<S: Sql>(db: &S) -> StoreResult<()> {
 pub(crate) async fn redrive<S: Sql>(db: &S, id: JobId) -> StoreResult<Job> {
     let head = locked(db, id).await?.live()?;
     let queued = head.next(Move::Redrive)?;
-    let reset = "UPDATE partitions SET state = 'pending', attempts = 0, run_ms = 0, failure = NULL \
+    let reset = "UPDATE partitions SET state = 'pending', failure = NULL, \
+         attempts = CASE WHEN units IS NULL THEN 0 ELSE attempts END, \
+         run_ms = CASE WHEN units IS NULL THEN 0 ELSE run_ms END \
          WHERE job = $1 AND state = 'failed'";
     db.execute(reset, values![head.num]).await?;
     let again = format!(

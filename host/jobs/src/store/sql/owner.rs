@@ -12,7 +12,7 @@ use crate::store::{
 };
 
 use super::jobs::{get, head, locked, stopped};
-use super::{Sql, list, one, values};
+use super::{Sql, list, one, parts, values};
 
 /// Reads the head of a job that the owner with `epoch` holds, and locks its row.
 async fn held(db: &impl Sql, id: JobId, epoch: u64) -> StoreResult<Head> {
@@ -176,7 +176,14 @@ pub(crate) async fn partitions<S: Sql>(db: &S, id: JobId, page: &PartitionPage) 
     );
     let after = page.after.map_or(-1, i64::from);
     let limit = i64::from(page.limit.min(MAX_PAGE));
-    db.select(&select, values![head.num, after, states.as_ref(), limit], partition_of).await
+    let mut rows = db.select(&select, values![head.num, after, states.as_ref(), limit], partition_of).await?;
+    if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
+        let mut ranges = parts::ranges(db, head.num, (first.index, last.index), states.as_ref()).await?;
+        for row in &mut rows {
+            row.parts = ranges.remove(&row.index).unwrap_or_default();
+        }
+    }
+    Ok(rows)
 }
 
 pub(crate) async fn merge(db: &impl Sql, id: JobId, epoch: u64) -> StoreResult<()> {

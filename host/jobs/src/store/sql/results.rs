@@ -3,6 +3,7 @@
 use crate::store::rules::{Head, MOST, sql};
 use crate::store::{AcceptReport, Outcome, PartitionResult, StoreError, StoreResult, cause};
 
+use super::parts::Growth;
 use super::{Sql, values};
 
 /// The failure of a partition, as JSON.
@@ -11,7 +12,7 @@ pub(crate) fn failure(outcome: &Outcome) -> StoreResult<Option<String>> {
         Outcome::Failed(failure) => {
             serde_json::to_string(failure).map(Some).map_err(|error| StoreError::Other(cause(error)))
         }
-        Outcome::Done(_) | Outcome::Degraded(_) => Ok(None),
+        Outcome::Done(_) | Outcome::Part(..) | Outcome::Degraded(_) => Ok(None),
     }
 }
 
@@ -22,25 +23,34 @@ pub(crate) struct Accepted {
     done: i64,
     degraded: i64,
     failed: i64,
-    settled: u64,
-    leaf_ms: u64,
-    bytes: u64,
+    settled: i64,
+    leaf_ms: i64,
+    bytes: i64,
 }
 
 impl Accepted {
-    /// Adds the first result of a partition with this weight.
+    /// Adds the first result of a whole partition with this weight.
     pub(crate) fn add(&mut self, result: &PartitionResult, weight: u64) {
         self.report.fresh.push(result.index);
-        self.leaf_ms = self.leaf_ms.saturating_add(result.run_ms);
+        self.leaf_ms = self.leaf_ms.saturating_add(sql(result.run_ms));
         match &result.outcome {
             Outcome::Failed(_) => self.failed += 1,
             Outcome::Degraded(_) => self.degraded += 1,
-            Outcome::Done(_) => self.done += 1,
+            Outcome::Done(_) | Outcome::Part(..) => self.done += 1,
         }
         if let Some(partial) = result.outcome.partial() {
-            self.settled = self.settled.saturating_add(weight);
-            self.bytes = self.bytes.saturating_add(partial.len() as u64);
+            self.settled = self.settled.saturating_add(sql(weight));
+            self.bytes = self.bytes.saturating_add(sql(partial.len() as u64));
         }
+    }
+
+    /// Adds the part of a partition, by which the job has grown.
+    pub(crate) fn add_part(&mut self, index: u32, growth: &Growth) {
+        self.report.fresh.push(index);
+        self.leaf_ms = self.leaf_ms.saturating_add(growth.run_ms);
+        self.settled = self.settled.saturating_add(growth.weight);
+        self.bytes = self.bytes.saturating_add(growth.bytes);
+        self.done += i64::from(growth.is_done);
     }
 
     /// Adds the sums to the job's row. `results` is the number of all results of the call.
@@ -59,10 +69,10 @@ impl Accepted {
             self.done,
             self.degraded,
             self.failed,
-            sql(self.settled),
-            sql(self.leaf_ms),
+            self.settled,
+            self.leaf_ms,
             MOST,
-            sql(self.bytes),
+            self.bytes,
             sql(fresh as u64),
         ];
         head.fenced(db.execute(&count, values).await?)?;

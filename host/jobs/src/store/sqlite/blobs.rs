@@ -19,7 +19,7 @@ use crate::store::{StoreError, StoreResult};
 use super::fault::on_disk;
 
 /// Name of a damaged file's content in errors.
-const FILE: &str = "a file of a partial or an answer";
+pub(super) const FILE: &str = "a file of a partial or an answer";
 /// Largest size, in bytes, that is stored in a row; larger bytes go to a file.
 const INLINE: usize = 1 << 20;
 
@@ -141,11 +141,16 @@ impl Blobs {
         Ok(Bytes::from(part))
     }
 
-    /// Reads and verifies a whole file.
-    pub(super) fn read(&self, digest: &str) -> StoreResult<Bytes> {
+    /// Reads and verifies a whole file. `None` if it is gone: a sweep removes a file that only an
+    /// older snapshot has.
+    pub(super) fn read(&self, digest: &str) -> StoreResult<Option<Bytes>> {
         // The size was bounded when the file was written.
-        let bytes = frond_files::read(&self.path(digest), u64::MAX).map_err(missing)?;
-        if Digest::of(&bytes).to_string() == digest { Ok(Bytes::from(bytes)) } else { Err(damaged(FILE)) }
+        let bytes = match frond_files::read(&self.path(digest), u64::MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(on_disk(error)),
+        };
+        if Digest::of(&bytes).to_string() == digest { Ok(Some(Bytes::from(bytes))) } else { Err(damaged(FILE)) }
     }
 
     /// Removes unreferenced files, and temporary files of killed writers. Returns their number.

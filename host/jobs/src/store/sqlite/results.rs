@@ -1,16 +1,21 @@
 //! Results of partitions: stored once, and read again.
 
+use frond_root::ledger::Position;
 use rusqlite::params;
 
 use crate::job::JobId;
-use crate::store::rows::{Columns, damaged};
+use crate::store::rows::{Columns, damaged, partial_of};
 use crate::store::rules::sql;
 use crate::store::sql::jobs::head;
+use crate::store::sql::parts::{self, PartBytes, stored};
 use crate::store::sql::results::{Accepted, failure};
-use crate::store::{AcceptReport, Partial, PartitionResult, PartitionState, StoreResult};
+use crate::store::{AcceptReport, Outcome, Partial, PartitionResult, StoreResult};
 
 use super::blobs::{self, Blobs, StoredBytes};
 use super::session::Session;
+
+#[cfg(test)]
+mod tests;
 
 /// Results for the writer; large partials are already in files.
 pub(super) struct PendingResults {
@@ -51,8 +56,9 @@ impl PendingResult {
     /// then.
     fn keep(&self, db: &Session<'_>, job: i64) -> StoreResult<Option<u64>> {
         let mut update = db.connection.prepare_cached(
-            "UPDATE partitions SET state = ?3, attempts = ?4, run_ms = ?5, failure = ?6, size = ?7, blob = ?8, \
-             partial = ?9 WHERE job = ?1 AND idx = ?2 AND state = 'pending' RETURNING weight",
+            "UPDATE partitions SET state = ?3, attempts = ?4, run_ms = run_ms + ?5, failure = ?6, \
+             size = COALESCE(?7, size), blob = ?8, partial = ?9 \
+             WHERE job = ?1 AND idx = ?2 AND state = 'pending' AND (units IS NULL OR ?6 IS NOT NULL) RETURNING weight",
         )?;
         let PartitionResult { index, attempt, run_ms, outcome } = &self.result;
         let mut rows = update.query(params![
@@ -88,27 +94,40 @@ pub(super) async fn accept(db: &Session<'_>, pending: &PendingResults) -> StoreR
     };
     let mut accepted = Accepted::default();
     for one in &pending.results {
-        if let Some(weight) = one.keep(db, head.num)? {
+        if let Outcome::Part(range, partial) = &one.result.outcome {
+            let bytes = PartBytes {
+                size: partial.len() as u64,
+                inline: one.partial.as_ref().and_then(StoredBytes::inline),
+                file: one.partial.as_ref().and_then(StoredBytes::digest),
+            };
+            if let Some(growth) = parts::keep(db, &head, &one.result, range, bytes).await? {
+                accepted.add_part(one.result.index, &growth);
+            }
+        } else if let Some(weight) = one.keep(db, head.num)? {
             accepted.add(&one.result, weight);
         }
     }
     accepted.store(db, &head, pending.results.len()).await.map(Ok)
 }
 
-/// Returns partials after the index `after`: as many as fit into `max_bytes`, but at least one.
+/// Query for the partials of the job `$1` behind the position `$2`, `$3`.
+fn page() -> String {
+    format!("{} ORDER BY idx, begins", stored::<Session<'_>>("*", ""))
+}
+
+/// Returns partials behind the position `after`: as many as fit into `max_bytes`, but at least one.
+/// `None` if the file of the first is gone: a later snapshot may have a newer partial in its place.
 pub(super) async fn partials(
     db: &Session<'_>,
     blobs: &Blobs,
     id: JobId,
-    after: Option<u32>,
+    after: Option<Position>,
     max_bytes: u64,
-) -> StoreResult<Vec<Partial>> {
+) -> StoreResult<Option<Vec<Partial>>> {
     let head = head(db, id).await?.live()?;
-    let mut select = db.connection.prepare_cached(
-        "SELECT idx, state, size, blob, partial FROM partitions \
-         WHERE job = ?1 AND idx > ?2 AND state IN ('done', 'degraded') ORDER BY idx",
-    )?;
-    let mut rows = select.query(params![head.num, after.map_or(-1, i64::from)])?;
+    let mut select = db.prepare(&page())?;
+    let after = after.map_or((-1, 0), |(index, unit)| (i64::from(index), sql(unit)));
+    let mut rows = select.query(params![head.num, after.0, after.1])?;
     let mut partials = Vec::new();
     let mut total = 0_u64;
     while let Some(row) = rows.next()? {
@@ -117,11 +136,14 @@ pub(super) async fn partials(
             break;
         }
         let bytes = match row.maybe_text("blob")? {
-            Some(digest) => blobs.read(&digest)?,
+            Some(digest) => match blobs.read(&digest)? {
+                Some(bytes) => bytes,
+                None if partials.is_empty() => return Ok(None),
+                None => break,
+            },
             None => row.maybe_bytes("partial")?.ok_or_else(|| damaged("partial"))?,
         };
-        let degraded = row.text("state")? == PartitionState::Degraded.slug();
-        partials.push(Partial { index: row.index("idx")?, bytes, degraded });
+        partials.push(partial_of(row, bytes)?);
     }
-    Ok(partials)
+    Ok(Some(partials))
 }

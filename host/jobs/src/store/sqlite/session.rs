@@ -26,7 +26,7 @@ impl<'c> Session<'c> {
         Self { connection, now }
     }
 
-    fn prepare(&self, sql: &str) -> StoreResult<CachedStatement<'c>> {
+    pub(super) fn prepare(&self, sql: &str) -> StoreResult<CachedStatement<'c>> {
         // SQLite numbers `$1` by its place in the statement, and `?1` as it says.
         Ok(self.connection.prepare_cached(&sql.replace('$', "?"))?)
     }

@@ -38,7 +38,8 @@ pub(super) fn used(connection: &Connection) -> StoreResult<u64> {
 /// True if a row refers to the file.
 pub(super) fn is_used(connection: &Connection, digest: &str) -> StoreResult<bool> {
     let mut select = connection.prepare_cached(
-        "SELECT 1 FROM partitions WHERE blob = ?1 UNION ALL SELECT 1 FROM jobs WHERE result_blob = ?1 LIMIT 1",
+        "SELECT 1 FROM partitions WHERE blob = ?1 UNION ALL SELECT 1 FROM parts WHERE blob = ?1 \
+         UNION ALL SELECT 1 FROM jobs WHERE result_blob = ?1 LIMIT 1",
     )?;
     Ok(select.query_row([digest], |_| Ok(())).optional()?.is_some())
 }

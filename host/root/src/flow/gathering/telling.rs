@@ -1,8 +1,12 @@
 //! Events of leaves and their log lines.
 
-use super::GatherLoop;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{GatherLoop, Live};
 use crate::call::Usage;
-use crate::event::{EventKind, MAX_LOGS};
+use crate::event::{EndedPart, EventKind, MAX_LOGS};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::PartitionKey;
 use crate::scatter::Report;
@@ -14,19 +18,37 @@ impl GatherLoop<'_> {
             return;
         }
         let (at, kind) = match report {
-            Report::Started { id, slot, at } => {
-                self.live.insert(*id, *slot);
+            Report::Started { id, slot, at, stretch, cut_from } => {
                 let weight = self.scatter.plan().get(id.partition).map_or(0, |partition| partition.weight);
                 let AttemptId { partition, number: attempt } = *id;
-                (at, EventKind::AttemptStarted { partition, key: self.key(partition), attempt, slot: *slot, weight })
+                let key = self.key(partition);
+                let units = stretch.map(|stretch| (stretch.begin, stretch.end));
+                let slot = *slot;
+                (at, EventKind::AttemptStarted { partition, key, attempt, slot, weight, units, cut_from: *cut_from })
             }
-            Report::Ended { id, slot, at, outcome } => {
-                self.live.remove(id);
+            Report::Ended { id, slot, at, outcome, part } => {
                 let AttemptId { partition, number: attempt } = *id;
                 let log = self.log_of(outcome);
                 let failure = outcome.result.as_ref().err().map(|failure| self.texts.take(failure));
-                let usage = outcome.usage;
-                (at, EventKind::AttemptEnded { partition, attempt, slot: *slot, failure, usage, log })
+                let Outcome { usage, earlier, .. } = *outcome;
+                let waited = micros(outcome.waits.total());
+                let since = |at: Instant| micros(at.saturating_duration_since(self.run.start));
+                let waits = outcome.waits.spans().iter().map(|(from, to)| (since(*from), since(*to))).collect();
+                let is_success = failure.is_none();
+                let part = part.map(|part| EndedPart::new(&part, is_success)).filter(|part| !part.is_plain(is_success));
+                let ended = EventKind::AttemptEnded {
+                    partition,
+                    attempt,
+                    slot: *slot,
+                    failure,
+                    usage,
+                    log,
+                    earlier,
+                    waited,
+                    waits,
+                    part,
+                };
+                (at, ended)
             }
         };
         self.run.services.events.emit(at.saturating_duration_since(self.run.start), || kind);
@@ -50,7 +72,7 @@ impl GatherLoop<'_> {
     /// Emits the end of leaves that did not stop in time: nobody waits for them any longer.
     pub(super) fn tell_of_the_rest(&mut self) {
         let kind = if self.scatter.is_late() { FailureKind::OutOfTime } else { FailureKind::Cancelled };
-        for (AttemptId { partition, number: attempt }, slot) in std::mem::take(&mut self.live) {
+        for (AttemptId { partition, number: attempt }, Live { slot, .. }) in std::mem::take(&mut self.live) {
             self.run.emit(|| EventKind::AttemptEnded {
                 partition,
                 attempt,
@@ -58,6 +80,10 @@ impl GatherLoop<'_> {
                 failure: Some(Failure::new(kind, "had not stopped when the gather ended")),
                 usage: Usage::default(),
                 log: Vec::new(),
+                earlier: 0,
+                waited: 0,
+                waits: Vec::new(),
+                part: None,
             });
         }
     }
@@ -66,4 +92,8 @@ impl GatherLoop<'_> {
         let plan = self.scatter.plan();
         plan.get(partition).map_or_else(|| "?".into(), |partition| partition.key.clone())
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,22 +1,15 @@
 //! Bounds of the pool: calls that hang take only their bulkhead's permits.
 
-use std::pin::pin;
 use std::sync::mpsc;
 
 use super::*;
-use crate::park;
+use crate::clock::Clock;
+use crate::park::Driver;
 
 /// Runs a future on this thread.
 fn wait<T>(future: impl Future<Output = T>) -> T {
-    let waker = park::waker();
-    let mut context = std::task::Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-        std::thread::park();
-    }
+    let later = std::time::Instant::now() + std::time::Duration::from_secs(3600);
+    Driver::new(Clock::start().unwrap().watch()).run(future, later)
 }
 
 fn until(holds: impl Fn() -> bool) {

@@ -1,25 +1,37 @@
 /** The leaf: one partition in, one partial out. */
 
 import { invalidQuery } from "./failure.js";
+import { lines } from "./pieces.js";
 import { decode, encode } from "./text.js";
-
-const NEWLINE = 10;
 
 /** A thrown value that is no failure of the contract is a bug: the leaf fails with `trap`. */
 export const processPartition = {
-  /** Counts the long lines of one partition. */
-  process(query, { data }) {
-    const length = longerThan(query);
-    let [count, begin] = [0, 0];
-    while (begin <= data.length) {
-      const found = data.indexOf(NEWLINE, begin);
-      const end = found < 0 ? data.length : found;
-      if (end - begin > length) count += 1;
-      begin = end + 1;
+  /** Counts the long lines of one partition, piece by piece: idle slots may take the rest of a long one. */
+  process(query, partition) {
+    const length = prepared(query);
+    let count = 0;
+    // The partial of all lines so far, now and then. If the leaf is cut off later, it counts.
+    const keep = () => counted(count);
+    for (const line of lines(keep)) {
+      if (line.length > length) count += 1;
     }
-    return encode(JSON.stringify({ count }));
+    return counted(count);
   },
 };
+
+function counted(count) {
+  return encode(JSON.stringify({ count }));
+}
+
+/** State of the module, which lasts as long as the instance: the last query, and the length in it. */
+let last = null;
+
+/** Parses a query only once in an instance: what every partition needs goes here, such as a compiled pattern. */
+function prepared(query) {
+  const same = last !== null && last.query.length === query.length && query.every((byte, at) => byte === last.query[at]);
+  if (!same) last = { query: query.slice(), length: longerThan(query) };
+  return last.length;
+}
 
 /** Parses the query, such as {"longer-than": 20}: a length in bytes. */
 function longerThan(query) {

@@ -1,0 +1,170 @@
+//! Runner whose leaves take their partitions piece by piece, in paused time: each slot has a speed,
+//! and a step after each piece.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_root::{Attempt, CancellationToken, FailureKind, LeafRunner, Outcome, PieceSizes, Usage, Work};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Action of a leaf after a piece.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    /// It takes the next one.
+    Go,
+    /// It hands over a partial first.
+    Keep,
+    /// It hands over a partial, and its call is given up and made again.
+    Again,
+    /// It needs no more.
+    Skip,
+    /// It returns at once.
+    Return,
+    /// It fails.
+    Fail(FailureKind),
+    /// Its runner drops it.
+    Vanish,
+}
+
+/// Function that tells a leaf what to do after a piece, by the number of its attempt.
+type Steps = dyn Fn(u32, &Range<u64>) -> Step + Send + Sync;
+
+/// Attached queries and busy slots.
+#[derive(Default)]
+struct State {
+    attached: Vec<(Arc<dyn Work>, CancellationToken)>,
+    busy: BTreeSet<usize>,
+}
+
+/// Runner as its tasks share it.
+struct Shared {
+    /// Time of a unit on each slot.
+    times: Vec<Duration>,
+    step: Box<Steps>,
+    deaf: bool,
+    /// Number of units that were handed out to leaves.
+    handed_out: Arc<AtomicU64>,
+    state: Mutex<State>,
+}
+
+/// Runner of leaves that take pieces.
+#[derive(Clone)]
+pub(super) struct Workers(Arc<Shared>);
+
+impl Workers {
+    /// A runner with a slot for each of `times`, the time of a unit.
+    pub(super) fn new(times: &[Duration], step: impl Fn(u32, &Range<u64>) -> Step + Send + Sync + 'static) -> Self {
+        let times = times.to_vec();
+        let handed_out = Arc::default();
+        Self(Arc::new(Shared { times, step: Box::new(step), deaf: false, handed_out, state: Mutex::default() }))
+    }
+
+    /// Counter of the units that are handed out to leaves.
+    pub(super) fn handed_out(&self) -> Arc<AtomicU64> {
+        self.0.handed_out.clone()
+    }
+
+    /// Has leaves go on when they are stopped.
+    pub(super) fn deaf(self, deaf: bool) -> Self {
+        let shared = Arc::into_inner(self.0).unwrap();
+        Self(Arc::new(Shared { deaf, ..shared }))
+    }
+}
+
+impl LeafRunner for Workers {
+    fn attach(&self, work: Arc<dyn Work>) {
+        let closed = CancellationToken::new();
+        let close = closed.clone();
+        work.on_stop(Box::new(move || close.cancel()));
+        let shared = self.0.clone();
+        work.on_cuttable(Box::new(move || fill(&shared)));
+        self.0.state.lock().unwrap().attached.push((work, closed));
+        fill(&self.0);
+    }
+
+    fn nudge(&self) {
+        fill(&self.0);
+    }
+
+    fn slots(&self) -> usize {
+        self.0.times.len()
+    }
+
+    fn pieces(&self) -> Option<PieceSizes> {
+        Some(PieceSizes::Timed)
+    }
+}
+
+fn fill(shared: &Arc<Shared>) {
+    while let Some((attempt, slot, closed)) = claim(shared) {
+        tokio::spawn(play(shared.clone(), attempt, slot, closed));
+    }
+}
+
+fn claim(shared: &Shared) -> Option<(Attempt, usize, CancellationToken)> {
+    let mut state = shared.state.lock().unwrap();
+    let slot = (0..shared.times.len()).find(|slot| !state.busy.contains(slot))?;
+    let now = Instant::now();
+    let number = u32::try_from(slot).unwrap();
+    let of = |claim: fn(&Arc<dyn Work>, u32, Instant) -> Option<Attempt>| {
+        state.attached.iter().find_map(|(work, closed)| Some((claim(work, number, now)?, closed.clone())))
+    };
+    let (attempt, closed) = of(Attempt::claim).or_else(|| of(Attempt::cut))?;
+    state.busy.insert(slot);
+    Some((attempt, slot, closed))
+}
+
+async fn play(shared: Arc<Shared>, attempt: Attempt, slot: usize, closed: CancellationToken) {
+    let mut taken: Vec<Range<u64>> = Vec::new();
+    let failure = loop {
+        let Some(piece) = attempt.next_piece(Instant::now()) else { break None };
+        shared.handed_out.fetch_add(piece.end - piece.start, Ordering::SeqCst);
+        let len = u32::try_from(piece.end - piece.start).unwrap();
+        tokio::select! {
+            biased;
+            () = sleep(shared.times[slot] * len) => {}
+            () = closed.cancelled(), if !shared.deaf => break Some(FailureKind::Cancelled),
+            () = sleep_until(attempt.deadline()), if !shared.deaf => break Some(FailureKind::OutOfTime),
+        }
+        taken.push(piece.clone());
+        match (shared.step)(attempt.number(), &piece) {
+            Step::Go => {}
+            Step::Keep => attempt.keep(partial(&attempt, &taken)),
+            Step::Again => {
+                attempt.keep(partial(&attempt, &taken));
+                attempt.restart();
+                taken.clear();
+            }
+            Step::Skip => attempt.skip_rest(Instant::now()),
+            Step::Return => break None,
+            Step::Fail(kind) => break Some(kind),
+            Step::Vanish => {
+                shared.state.lock().unwrap().busy.remove(&slot);
+                drop(attempt);
+                return fill(&shared);
+            }
+        }
+    };
+    let ran = ms(1);
+    let outcome = match failure {
+        Some(kind) => Outcome::failed(kind, ran, "as its step says"),
+        None => Outcome::succeeded(partial(&attempt, &taken), ran, Usage::default()),
+    };
+    shared.state.lock().unwrap().busy.remove(&slot);
+    attempt.end(outcome, Instant::now());
+    fill(&shared);
+}
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// The units that were taken, joined.
+fn partial(attempt: &Attempt, taken: &[Range<u64>]) -> Bytes {
+    let (Some(first), Some(last)) = (taken.first(), taken.last()) else { return Bytes::new() };
+    Bytes::from(format!("{}:{}-{}", attempt.index(), first.start, last.end))
+}
