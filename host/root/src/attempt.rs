@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -109,9 +110,12 @@ impl Attempt {
         self.work.retract(self.id);
     }
 
-    /// Hands out the next piece of the partition: see [`Work::next_piece`].
-    pub fn next_piece(&self, now: Instant) -> Option<Range<u64>> {
-        self.work.next_piece(self.ticket.as_ref()?, now)
+    /// Hands out the next piece of the partition: see [`Work::poll_piece`].
+    pub fn poll_piece(&self, now: Instant, context: &mut Context<'_>) -> Poll<Option<Range<u64>>> {
+        match &self.ticket {
+            Some(ticket) => self.work.poll_piece(ticket, now, context),
+            None => Poll::Ready(None),
+        }
     }
 
     /// Stores a partial of exactly the pieces that were handed out so far.

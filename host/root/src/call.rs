@@ -4,6 +4,7 @@
 //! types.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -89,7 +90,7 @@ pub struct Usage {
 }
 
 /// Capabilities of a leaf and a split beyond computing; by default none. A merge has none.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Grants {
     /// Folders that the guest may read.
     pub directories: Vec<Directory>,
@@ -102,7 +103,7 @@ pub struct Grants {
 }
 
 /// Folder that a guest may read but not write.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Directory {
     /// Path of the folder on the host, usable from the current folder.
     pub host: PathBuf,
@@ -111,7 +112,7 @@ pub struct Directory {
 }
 
 /// Destination of HTTP requests, with the limits of a request.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HttpGrant {
     /// Hosts that requests may go to.
     pub host: HostPattern,
@@ -129,7 +130,7 @@ pub struct HttpGrant {
 }
 
 /// Host part of a grant for HTTP requests.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum HostPattern {
     /// Exactly this name, in lower case.
     Name(String),
@@ -140,7 +141,7 @@ pub enum HostPattern {
 }
 
 /// Port part of a grant for HTTP requests.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Ports {
     /// Ports 80 and 443.
     Web,
@@ -237,6 +238,16 @@ impl Grants {
         directories.iter().all(|one| self.directories.contains(one))
             && env.iter().all(|one| self.env.contains(one))
             && http.iter().all(|one| self.http.contains(one))
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Below(name) => write!(f, "*.{name}"),
+            Self::Address(address) => address.fmt(f),
+        }
     }
 }
 

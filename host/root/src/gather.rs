@@ -80,6 +80,8 @@ struct PartitionCell {
     waited: f32,
     attempts: u16,
     running: u16,
+    /// Attempts that were lost with their workers.
+    lost: u8,
     kind: Option<FailureKind>,
     /// Rank of the last failure; with the index, the key of its details.
     cause: Option<Cause>,
@@ -252,6 +254,7 @@ impl Gather {
         actions: &mut Vec<Action>,
     ) {
         let ran = outcome.ran;
+        outcome.is_worker_lost = outcome.is_worker_lost && self.is_forgiven(partition);
         let Some(cell) = self.cells.get_mut(partition as usize) else {
             return;
         };
@@ -277,6 +280,10 @@ impl Gather {
                 self.account.took.push((partition, ran.as_secs_f32() + waited));
                 self.settle(partition, Status::Succeeded, 1.0);
                 actions.push(Action::Merge { partition, span: partition.into(), partial });
+            }
+            Err(failure) if outcome.is_worker_lost && running == 0 && self.rerun(partition, None, now, actions) => {
+                self.account.wasted += ran;
+                self.remember(partition, failure);
             }
             Err(failure) => {
                 if self.failed(partition, failure, reached, running, now, actions) {

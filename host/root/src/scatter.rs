@@ -17,6 +17,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -373,8 +374,12 @@ impl Work for Scatter {
         lock(&self.on_cuttable).push(hook.into());
     }
 
-    fn next_piece(&self, ticket: &Ticket, now: Instant) -> Option<Range<u64>> {
-        self.hand_out(ticket, now)
+    fn poll_piece(&self, ticket: &Ticket, now: Instant, _context: &mut Context<'_>) -> Poll<Option<Range<u64>>> {
+        Poll::Ready(self.hand_out(ticket, now, |share| share.next(now)))
+    }
+
+    fn lease(&self, ticket: &Ticket, time: Duration, now: Instant) -> Option<Range<u64>> {
+        self.hand_out(ticket, now, |share| share.lease(time, now))
     }
 
     fn is_closed(&self) -> bool {

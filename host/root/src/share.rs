@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Mutex;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,6 +19,9 @@ pub const FIRST_BYTES: u64 = 16 << 10;
 const LEAST_BYTES: u64 = 64 << 10;
 /// A piece is at most this many times as large as the one before: the first rates are uncertain.
 const GROWTH: u64 = 16;
+
+/// Pieces of a fixed size in one lease to another process.
+const LEASED_PIECES: u64 = 4;
 
 /// Rule for the sizes of pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,6 +143,19 @@ struct State {
     piece: Option<(u64, Instant)>,
     rate: Option<f64>,
     ended: bool,
+    /// Units of the latest lease, if another process owns the share.
+    lease: Option<Lease>,
+}
+
+/// Units that the owner of a share, another process, has handed out in advance.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    /// Unit after the last.
+    end: u64,
+    /// Number of units of the latest lease.
+    size: u64,
+    /// True once the next lease is asked for.
+    is_asked: bool,
 }
 
 impl State {
@@ -155,6 +172,7 @@ impl State {
             piece: None,
             rate: None,
             ended: false,
+            lease: None,
         }
     }
 
@@ -166,8 +184,8 @@ impl State {
         self.rate = Some(self.rate.map_or(rate, |before| (before + rate) / 2.0));
     }
 
-    /// Size of the next piece.
-    fn size(&self) -> u64 {
+    /// Size of the next piece, which should take this time at the leaf's rate.
+    fn size(&self, time: Duration) -> u64 {
         let (first, least) = match self.units.grain {
             Grain::Whole => return u64::MAX,
             Grain::Byte => (FIRST_BYTES, LEAST_BYTES),
@@ -178,7 +196,7 @@ impl State {
         }
         let (Some(rate), Some((begin, _))) = (self.rate, self.piece) else { return first };
         let most = (self.cursor - begin).saturating_mul(GROWTH).max(least);
-        ((rate * PIECE_TIME.as_secs_f64()) as u64).clamp(least, most)
+        ((rate * time.as_secs_f64()) as u64).clamp(least, most)
     }
 
     fn hand_out(&mut self, size: u64, now: Instant) -> Option<Range<u64>> {
@@ -192,6 +210,18 @@ impl State {
         self.cursor = end;
         self.piece = Some((begin, now));
         Some(begin..end)
+    }
+
+    /// Hands out what the leases have of the next piece. Pending before the next lease.
+    fn hand_out_leased(&mut self, size: u64, now: Instant) -> Poll<Option<Range<u64>>> {
+        let Some(lease) = self.lease else { return Poll::Ready(self.hand_out(size, now)) };
+        let leased = lease.end.saturating_sub(self.cursor);
+        let is_over = self.skipped || self.cursor >= self.stretch.end;
+        if leased == 0 && !is_over {
+            self.first.get_or_insert(now);
+            return Poll::Pending;
+        }
+        Poll::Ready(self.hand_out(size.min(leased.max(1)), now))
     }
 
     /// Units that can be cut off, if there are any.
@@ -212,20 +242,96 @@ impl Share {
     /// again.
     pub fn restart(&self) {
         let mut state = lock(&self.0);
-        *state = State::new(state.units, state.stretch, state.sizes);
+        let lease = state.lease;
+        *state = State { lease, ..State::new(state.units, state.stretch, state.sizes) };
     }
 
     /// Hands out the next piece. The previous one counts as processed.
     pub fn next(&self, now: Instant) -> Option<Range<u64>> {
         let mut state = lock(&self.0);
         state.learn(now);
-        let size = state.size();
+        let size = state.size(PIECE_TIME);
+        state.hand_out(size, now)
+    }
+
+    /// Hands out units that take about `time`, to another process that divides them into pieces.
+    /// The previous ones count as processed.
+    pub fn lease(&self, time: Duration, now: Instant) -> Option<Range<u64>> {
+        let mut state = lock(&self.0);
+        state.learn(now);
+        // Pieces of a fixed size stay whole: a lease is a multiple.
+        let size = if state.sizes == PieceSizes::Fixed {
+            state.size(time).saturating_mul(LEASED_PIECES)
+        } else {
+            state.size(time)
+        };
         state.hand_out(size, now)
     }
 
     /// Hands out the next piece, of at most `size` units. The previous one counts as processed.
     pub fn next_of(&self, size: u64, now: Instant) -> Option<Range<u64>> {
         lock(&self.0).hand_out(size, now)
+    }
+
+    /// Sets the units that the share's owner, another process, has handed out: those before
+    /// `leased`. Nothing at or after `end` is left to the share.
+    pub fn leased(&self, leased: u64, end: u64) {
+        let mut state = lock(&self.0);
+        let State { cursor, lease, .. } = *state;
+        let before = lease.map_or(state.stretch.begin, |lease| lease.end);
+        let size = leased.saturating_sub(before);
+        state.stretch.end = end.clamp(cursor, state.stretch.end.max(cursor));
+        state.lease = Some(Lease { end: leased.max(before), size, is_asked: false });
+    }
+
+    /// Hands out the next piece of the units that the share's owner has handed out; all that is
+    /// left if the share has no other owner. Pending before the next lease.
+    pub fn poll_next(&self, now: Instant) -> Poll<Option<Range<u64>>> {
+        let mut state = lock(&self.0);
+        let before = *state;
+        state.learn(now);
+        let size = state.size(PIECE_TIME);
+        let piece = state.hand_out_leased(size, now);
+        if piece.is_pending() {
+            // The wait for the lease is not the leaf's.
+            *state = State { first: state.first, piece: None, rate: state.rate, ..before };
+        }
+        piece
+    }
+
+    /// True, once for each lease, when it is time to ask for the next: half of the latest one is
+    /// taken.
+    pub fn asks_for_lease(&self) -> bool {
+        let mut state = lock(&self.0);
+        let State { cursor, stretch, skipped, .. } = *state;
+        let Some(lease) = state.lease.as_mut().filter(|lease| !lease.is_asked) else { return false };
+        let asks = !skipped && lease.end < stretch.end && lease.end.saturating_sub(cursor) * 2 <= lease.size;
+        lease.is_asked = asks;
+        asks
+    }
+
+    /// Sets how far another process came with the units that were leased to it: `taken` is the unit
+    /// after the last one that its leaf took. False if that cannot be.
+    pub fn settle(&self, taken: u64, is_skipped: bool, has_asked: bool) -> bool {
+        let mut state = lock(&self.0);
+        if !(state.kept..=state.cursor).contains(&taken) {
+            return false;
+        }
+        state.cursor = taken;
+        state.skipped = is_skipped;
+        state.first = state.first.filter(|_| has_asked);
+        true
+    }
+
+    /// Records that the leaf in another process handed over a partial of its units up to `end`.
+    /// Returns them, and the number of all units of the partition; `None` if that cannot be.
+    pub fn keep_to(&self, end: u64) -> Option<(Range<u64>, u64)> {
+        let mut state = lock(&self.0);
+        let can_be = (state.kept..=state.cursor).contains(&end);
+        can_be.then(|| {
+            state.kept = end;
+            (state.stretch.begin..end, state.units.count)
+        })
     }
 
     /// Units that are left to the share.

@@ -15,6 +15,12 @@ pub struct Waits {
 }
 
 impl Waits {
+    /// Waits with this sum, of which these are the longest; at most [`MAX_WAITS`] are taken.
+    #[must_use]
+    pub fn summed(total: Duration, spans: impl IntoIterator<Item = (Instant, Instant)>) -> Self {
+        Self { total, spans: spans.into_iter().take(MAX_WAITS).collect() }
+    }
+
     /// Adds a wait, which ends after all earlier ones.
     pub fn add(&mut self, from: Instant, to: Instant) {
         self.total += length(&(from, to));

@@ -5,6 +5,7 @@
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -76,19 +77,38 @@ pub struct Outcome {
     pub log: Vec<String>,
     /// Number of earlier calls that the same instance served; 0 for a fresh instance.
     pub earlier: u32,
+    /// True if the worker was lost together with the attempt. That is no fault of the leaf, so it
+    /// costs neither an attempt nor a retry, unless it happens again and again.
+    pub is_worker_lost: bool,
 }
 
 impl Outcome {
     /// A success without log lines.
     #[must_use]
     pub fn succeeded(partial: Bytes, ran: Duration, usage: Usage) -> Self {
-        Self { result: Ok(partial), ran, waits: Waits::default(), usage, log: Vec::new(), earlier: 0 }
+        Self { usage, ..Self::new(Ok(partial), ran) }
     }
 
     /// A failure of the given kind, without usage or log lines.
     pub fn failed(kind: FailureKind, ran: Duration, message: impl Into<String>) -> Self {
-        let result = Err(Box::new(Failure::new(kind, message)));
-        Self { result, ran, waits: Waits::default(), usage: Usage::default(), log: Vec::new(), earlier: 0 }
+        Self::new(Err(Box::new(Failure::new(kind, message))), ran)
+    }
+
+    /// The end of an attempt whose worker was lost.
+    pub fn with_its_worker(ran: Duration, message: impl Into<String>) -> Self {
+        Self { is_worker_lost: true, ..Self::failed(FailureKind::Lost, ran, message) }
+    }
+
+    fn new(result: Result<Bytes, Box<Failure>>, ran: Duration) -> Self {
+        Self {
+            result,
+            ran,
+            waits: Waits::default(),
+            usage: Usage::default(),
+            log: Vec::new(),
+            earlier: 0,
+            is_worker_lost: false,
+        }
     }
 }
 
@@ -163,8 +183,16 @@ pub trait Work: Send + Sync + Debug {
     /// Calls `hook` each time when a running share may have become worth a cut.
     fn on_cuttable(&self, hook: Box<dyn Fn() + Send + Sync>);
 
-    /// Hands out the next piece of an attempt's share.
-    fn next_piece(&self, ticket: &Ticket, now: Instant) -> Option<Range<u64>>;
+    /// Hands out the next piece of an attempt's share. Pending while the process that owns the
+    /// share has not been heard; the context is then woken.
+    fn poll_piece(&self, ticket: &Ticket, now: Instant, context: &mut Context<'_>) -> Poll<Option<Range<u64>>>;
+
+    /// Hands out units of an attempt's share that take about `time`, for an attempt of another
+    /// process, which divides them into pieces. `None` if no units are left, or if the work is for
+    /// this process alone.
+    fn lease(&self, _ticket: &Ticket, _time: Duration, _now: Instant) -> Option<Range<u64>> {
+        None
+    }
 
     /// True once no attempt may start and all running ones must stop.
     fn is_closed(&self) -> bool;
@@ -213,6 +241,12 @@ pub trait LeafRunner: Send + Sync {
 
     /// The most leaves at once, at least 1.
     fn slots(&self) -> usize;
+
+    /// The most claimed attempts at once: more than the slots if attempts are on their way to
+    /// workers, or if workers may join.
+    fn most_claimed(&self) -> usize {
+        self.slots()
+    }
 
     /// Sizes of the pieces; `None` if the leaves do not take their partitions piece by piece.
     fn pieces(&self) -> Option<PieceSizes>;

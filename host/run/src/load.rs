@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use frond_app::{AppError, Component, Package};
+use frond_broker::{LeafSource, Workers};
 use frond_root::call::Grants;
 use frond_root::memory::Memory;
 use frond_sandbox::component::{Origin, read};
@@ -15,6 +16,7 @@ use frond_sandbox::{GuestGrants, Guests, Leaf, LoadError, Plugin, Role, Sandbox,
 use crate::error::RunError;
 use crate::machine::Machine;
 use crate::planning::Planning;
+use crate::workers::source;
 
 /// Progress of loading components: compiling a large one takes a minute.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +59,8 @@ pub struct Components {
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) planning: Planning,
     pub(crate) memory: Option<Memory>,
+    /// Workers that run the leaf, with the leaf for them, and true if it runs in this process, too.
+    pub(crate) workers: Option<(Workers, LeafSource, bool)>,
 }
 
 /// Loads the components of a package, on a machine with `slots` leaves at once that they share with
@@ -94,14 +98,21 @@ impl Machine {
         let (grants, unset) = with_env(&package.grants, |name| std::env::var(name).ok());
         let (grants, untrusted) = self.with_trust(grants);
         let grants = Arc::new(grants);
+        let leaf = leaf.map(|plugin| Leaf {
+            plugin,
+            limits: of.leaf,
+            deterministic: of.deterministic,
+            grants: grants.clone(),
+            instance: package.instance,
+        });
+        let workers =
+            self.workers().zip(leaf.as_ref().zip(package.leaf.as_ref())).map(|(workers, (leaf, component))| {
+                let (workers, is_local) = workers;
+                Ok::<_, AppError>((workers, source(leaf, fetch(component)?), is_local))
+            });
         Ok(Components {
-            leaf: leaf.map(|plugin| Leaf {
-                plugin,
-                limits: of.leaf,
-                deterministic: of.deterministic,
-                grants: grants.clone(),
-                instance: package.instance,
-            }),
+            leaf,
+            workers: workers.transpose()?,
             merge: merge.map(|plugin| guests(plugin, of.merge)),
             split: split.map(|plugin| guests(plugin, of.split).taking(of.split_time).granting(&grants)),
             trials: Trials::new(sandbox.clock()),
@@ -114,7 +125,7 @@ impl Machine {
 
     /// Adds the root certificates for HTTPS to the grants; returns a warning if they cannot be
     /// read. Grants without HTTP need none.
-    fn with_trust(&self, grants: GuestGrants) -> (GuestGrants, Option<String>) {
+    pub(crate) fn with_trust(&self, grants: GuestGrants) -> (GuestGrants, Option<String>) {
         if grants.app.http.is_empty() {
             return (grants, None);
         }
@@ -189,7 +200,7 @@ pub fn from_file(component: &Component) -> Result<Bytes, AppError> {
 }
 
 /// Adds the values of the granted variables, which come from `env`. Each unset one gives a warning.
-fn with_env(app: &Grants, env: impl Fn(&str) -> Option<String>) -> (GuestGrants, Vec<String>) {
+pub(crate) fn with_env(app: &Grants, env: impl Fn(&str) -> Option<String>) -> (GuestGrants, Vec<String>) {
     let mut grants = GuestGrants::from(app.clone());
     let mut unset = Vec::new();
     for name in &app.env {

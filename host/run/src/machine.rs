@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use frond_broker::Workers;
 use frond_root::call::Limits;
 use frond_root::memory::Memory;
 use frond_sandbox::{Clock, Compiler, Sandbox, Settings, SlotSettings, Slots, WaitLimits};
@@ -24,6 +25,8 @@ pub struct Machine {
     planning: Planning,
     memory: Option<Memory>,
     compiler: Compiler,
+    workers: Option<Workers>,
+    has_local_slots: bool,
     sandboxes: Mutex<Vec<(Size, Weak<Sandbox>)>>,
 }
 
@@ -55,6 +58,8 @@ impl Machine {
             planning: Planning::default(),
             memory: None,
             compiler: compiler().apart(),
+            workers: None,
+            has_local_slots: true,
             sandboxes: Mutex::default(),
         })
     }
@@ -75,6 +80,17 @@ impl Machine {
     #[must_use]
     pub fn with_memory(self, memory: Memory) -> Self {
         Self { memory: Some(memory), ..self }
+    }
+
+    /// Has leaves run on workers, and on this process's own slots only if `has_local_slots`.
+    #[must_use]
+    pub fn with_workers(self, workers: Workers, has_local_slots: bool) -> Self {
+        Self { workers: Some(workers), has_local_slots, ..self }
+    }
+
+    /// Workers that run leaves, if there may be any, and true if leaves run in this process, too.
+    pub(crate) fn workers(&self) -> Option<(Workers, bool)> {
+        self.workers.clone().map(|workers| (workers, self.has_local_slots))
     }
 
     /// Memory for plans and partials, if it is bounded.

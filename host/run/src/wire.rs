@@ -83,7 +83,7 @@ impl Components {
         Ok(Wired {
             app: Arc::new(App { pulls: leaf.plugin.pulls(), ..app.clone() }),
             laws: self.laws_key(app.order, app.instance).map_or(Laws::Unchecked, |key| known(&key)),
-            runner: Arc::new(LeafHost::new(pool, leaf.clone())),
+            runner: self.runner(&leaf, pool),
             leaf,
             merge: merge.clone(),
             split: self.split.clone(),
@@ -91,6 +91,18 @@ impl Components {
             memory: self.memory.clone(),
             _sandbox: self.sandbox.clone(),
         })
+    }
+}
+
+impl Components {
+    /// Runner of the leaf: on slot threads, on workers, or on both.
+    fn runner(&self, leaf: &Leaf, pool: Slots) -> Arc<dyn LeafRunner> {
+        let local = Arc::new(LeafHost::new(pool, leaf.clone()));
+        match &self.workers {
+            None => local,
+            Some((workers, source, true)) => workers.runner(source.clone(), Some(local)),
+            Some((workers, source, false)) => workers.runner(source.clone(), None),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::engine::{MEMORIES, Pool, Sandbox};
 use crate::escape::clip;
 use crate::fast_paths::FastPaths;
 use crate::inline::ShortCalls;
-use crate::inspect::{MAX_SIZE, Misfit, Role, surface};
+use crate::inspect::{MAX_SIZE, Misfit, Role, Surface, surface};
 use crate::load_error::LoadError;
 use crate::park::Bounds;
 use crate::permits::{MergePermits, PoolPermit, WaitPermit};
@@ -26,11 +26,14 @@ pub enum Origin {
     Compiled,
     /// It was compiled earlier, and loaded from the cache.
     Cached,
+    /// Another process of the same program has compiled it.
+    Shipped,
 }
 
 /// Component that is ready to be instantiated: checked, compiled and linked.
 pub struct Plugin {
     shared: Ready,
+    component: Component,
     slot_engines: SlotEngines,
     short_calls: ShortCalls,
     fast: FastPaths,
@@ -74,6 +77,43 @@ impl Plugin {
         let digest = Digest::of(bytes);
         let pool = sandbox.pool(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
         let (component, origin) = compiled(sandbox, &pool, bytes, digest)?;
+        Self::made(sandbox, pool, (&surface, digest), (component, origin), (roles, metered))
+    }
+
+    /// Loads a component as [`Plugin::load`] does, from code that [`Plugin::code`] returned in
+    /// another process of this very program. The code runs as it is: take it only from a process
+    /// that may run anything here. Code of another engine or another machine is compiled anew.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load_shipped(
+        sandbox: &Sandbox,
+        bytes: &[u8],
+        code: &[u8],
+        roles: &[Role],
+        metered: bool,
+    ) -> Result<Self, LoadError> {
+        let surface = surface(bytes)?;
+        roles.iter().try_for_each(|role| surface.fits(*role))?;
+        let pool = sandbox.pool(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
+        #[expect(unsafe_code, reason = "the caller vouches for who compiled the code")]
+        let component = unsafe { Component::deserialize(&pool.engine, code) };
+        match component {
+            Ok(component) => {
+                let made = (component, Origin::Shipped);
+                Self::made(sandbox, pool, (&surface, Digest::of(bytes)), made, (roles, metered))
+            }
+            Err(_) => Self::load(sandbox, bytes, roles, metered),
+        }
+    }
+
+    fn made(
+        sandbox: &Sandbox,
+        pool: Pool,
+        (surface, digest): (&Surface, Digest),
+        (component, origin): (Component, Origin),
+        (roles, metered): (&[Role], bool),
+    ) -> Result<Self, LoadError> {
         let fast = sandbox.fast_paths();
         Ok(Self {
             shared: Ready::new(&component, roles, pool.leaves)?,
@@ -86,7 +126,16 @@ impl Plugin {
             memories: memories(&component),
             takes_pieces: surface.takes_pieces(),
             merge_permits: sandbox.merge_permits().clone(),
+            component,
         })
+    }
+
+    /// Returns the compiled code, for [`Plugin::load_shipped`].
+    ///
+    /// # Errors
+    /// [`LoadError::Engine`] if the code cannot be copied.
+    pub fn code(&self) -> Result<Vec<u8>, LoadError> {
+        self.component.serialize().map_err(|error| LoadError::Engine(clip(&error.to_string())))
     }
 
     /// Checks that the plugin can be called in this role.

@@ -15,6 +15,7 @@ pub mod almost;
 pub mod leaves;
 pub mod limits;
 pub mod merges;
+pub mod pieces;
 pub mod postgres;
 pub mod proxy;
 pub mod record;

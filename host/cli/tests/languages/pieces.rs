@@ -6,6 +6,7 @@ use std::iter;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use frond_root::plan::{Grain, Units};
@@ -292,12 +293,14 @@ impl Work for Shares {
 
     fn on_cuttable(&self, _: Box<dyn Fn() + Send + Sync>) {}
 
-    fn next_piece(&self, ticket: &Ticket, _: Instant) -> Option<Range<u64>> {
+    fn poll_piece(&self, ticket: &Ticket, _: Instant, _: &mut Context<'_>) -> Poll<Option<Range<u64>>> {
         let mut cursors = self.cursors.lock().unwrap();
-        let (share, cursor) = cursors.get_mut(&ticket.id)?;
-        let begin = *cursor;
-        *cursor = (begin + self.piece).min(share.end);
-        Some(begin..*cursor).filter(|piece| !piece.is_empty())
+        let piece = cursors.get_mut(&ticket.id).map(|(share, cursor)| {
+            let begin = *cursor;
+            *cursor = (begin + self.piece).min(share.end);
+            begin..*cursor
+        });
+        Poll::Ready(piece.filter(|piece| !piece.is_empty()))
     }
 
     fn is_closed(&self) -> bool {

@@ -63,6 +63,11 @@ impl<Q: Clone> Tenants<Q> {
         Self { all: Vec::new(), shares: Shares::default(), threads }
     }
 
+    /// Sets the number of slot threads.
+    pub fn set_threads(&mut self, threads: usize) {
+        self.threads = threads;
+    }
+
     /// Adds a query.
     pub fn push(&mut self, name: &Name, query: Q, now: Instant) {
         for caller in &mut self.all {

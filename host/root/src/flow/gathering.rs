@@ -117,7 +117,7 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
         plan.clone(),
         request.query.clone(),
         Window {
-            slots,
+            slots: run.services.runner.most_claimed(),
             leaf_deadline: run.budget.leaf_deadline,
             limit: run.budget.limit,
             leaf_time: request.leaf_time,

@@ -17,6 +17,8 @@ use crate::work::{Done, Emission, Outcome};
 enum Open<'a> {
     /// The leaf returned before the end of its part.
     Early,
+    /// The attempt was lost with its worker.
+    Lost,
     /// The attempt failed. Earlier failures do not count if it is `fresh`.
     Failed { failure: &'a crate::Failure, fresh: bool },
 }
@@ -113,6 +115,7 @@ impl Gather {
         self.account.attempts.discarded += u64::from(is_success && !advanced);
         let open = match &failure {
             None => Open::Early,
+            Some(_) if outcome.is_worker_lost => Open::Lost,
             Some(failure) => Open::Failed { failure, fresh: advanced && self.begins_anew(partition) },
         };
         let gaps = self.change(partition, |ledger| ledger.gaps(&range));
@@ -147,9 +150,10 @@ impl Gather {
         actions: &mut Vec<Action>,
     ) -> bool {
         match open {
+            Open::Lost => self.rerun(partition, Some(stretch), now, actions),
             Open::Early => {
                 let again = self.change(partition, |ledger| ledger.leave_early(&stretch.range()));
-                again && self.rerun(partition, Stretch { tries: 0, early: true, ..stretch }, now, actions)
+                again && self.rerun(partition, Some(Stretch { tries: 0, early: true, ..stretch }), now, actions)
             }
             Open::Failed { failure, fresh } => {
                 let tries = if *fresh { 0 } else { stretch.tries + 1 };
@@ -158,7 +162,7 @@ impl Gather {
                     let gathering = self.phase == Phase::Gathering;
                     return gathering && self.retry(partition, Some(rest), failure.retry_after(), now, actions);
                 }
-                failure.kind.is_cut_off() && *fresh && self.rerun(partition, rest, now, actions)
+                failure.kind.is_cut_off() && *fresh && self.rerun(partition, Some(rest), now, actions)
             }
         }
     }

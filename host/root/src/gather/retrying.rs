@@ -9,6 +9,10 @@ use crate::policy::retry::Retry;
 use crate::share::Stretch;
 use crate::work::MIN_TIME;
 
+/// Attempts at one partition that may be lost with their workers at no cost. A leaf that brings its
+/// worker down each time must not go on for ever.
+const MAX_FORGIVEN: u8 = 5;
+
 impl Gather {
     /// Sets the rules, which default to those for queries.
     #[must_use]
@@ -43,12 +47,29 @@ impl Gather {
         granted
     }
 
-    /// Has the rest of a partition run again at once. True unless too little time is left.
-    pub(super) fn rerun(&mut self, partition: u32, rest: Stretch, now: Instant, actions: &mut Vec<Action>) -> bool {
+    /// Records that an attempt was lost with its worker, and returns true if that costs the
+    /// partition nothing.
+    pub(super) fn is_forgiven(&mut self, partition: u32) -> bool {
+        let Some(cell) = self.cells.get_mut(partition as usize) else { return false };
+        cell.lost = cell.lost.saturating_add(1);
+        let forgiven = cell.lost <= MAX_FORGIVEN;
+        cell.attempts = cell.attempts.saturating_sub(u16::from(forgiven));
+        forgiven
+    }
+
+    /// Has a partition, or the `rest` of one, run again at once. True unless too little time is
+    /// left.
+    pub(super) fn rerun(
+        &mut self,
+        partition: u32,
+        rest: Option<Stretch>,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) -> bool {
         let granted = self.phase == Phase::Gathering && now + MIN_TIME < self.budget.leaf_deadline;
         if granted {
             self.account.attempts.retries += 1;
-            actions.push(Action::Retry { partition, rest: Some(rest), at: now });
+            actions.push(Action::Retry { partition, rest, at: now });
         }
         granted
     }

@@ -89,15 +89,20 @@ impl Scatter {
         room && self.may_cut(now) && lock(&self.shares).to_cut(now).is_some()
     }
 
-    /// Hands out the next piece of an attempt's share, and tells the runner if a share is worth a
+    /// Hands out the next units of an attempt's share, and tells the runner if a share is worth a
     /// cut.
-    pub(super) fn hand_out(&self, ticket: &Ticket, now: Instant) -> Option<Range<u64>> {
-        let share = ticket.share.as_ref()?;
+    pub(super) fn hand_out(
+        &self,
+        ticket: &Ticket,
+        now: Instant,
+        next: impl FnOnce(&Share) -> Option<Range<u64>>,
+    ) -> Option<Range<u64>> {
+        let share = ticket.share.as_deref()?;
         if !share.is_begun() {
             lock(&self.shares).started(now.saturating_duration_since(ticket.claimed));
         }
         // After its last piece an attempt ends, and its slot looks for a cut itself.
-        let piece = share.next(now)?;
+        let piece = next(share)?;
         if self.has_cuttable(now) {
             // A hook may use this scatter: release the lock first.
             let hooks = lock(&self.on_cuttable).clone();

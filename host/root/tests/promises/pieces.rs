@@ -5,7 +5,6 @@
 mod cutting;
 mod ledger;
 mod lives;
-mod workers;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,41 +15,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_root::answer::UnitTally;
 use frond_root::{
-    Answer, CancellationToken, Content, Coverage, EventKind, Events, Failure, FailureKind, Floor, Grain, Journal,
-    MergeOrder, Partition, Plan, Request, Services, Status, Units, flow,
+    Answer, CancellationToken, Coverage, EventKind, Events, Failure, FailureKind, Floor, Journal, MergeOrder,
+    Partition, Plan, Request, Services, Status, flow,
 };
+use frond_testkit::pieces::{PieceLeaves as Workers, Step, integers, joined, units};
 use frond_testkit::{Merges, Record, ms, request};
 use proptest::prelude::*;
 
 use crate::parts;
-use workers::{Step, Workers};
-
-/// Content of so many integers.
-#[derive(Debug)]
-struct Integers(u64);
-
-impl Content for Integers {
-    fn size(&self) -> u64 {
-        1
-    }
-
-    fn units(&self) -> Units {
-        Units { count: self.0, grain: Grain::Integer }
-    }
-
-    fn read(&self, _offset: u64, _len: usize) -> Result<Bytes, Failure> {
-        Ok(Bytes::new())
-    }
-
-    fn whole(&self) -> Result<Bytes, Failure> {
-        Ok(Bytes::new())
-    }
-}
-
-fn integers(counts: &[u64]) -> Plan {
-    let one = |(index, count): (usize, &u64)| Partition::new(format!("p{index}"), Integers(*count)).weighing(*count);
-    Plan::new(counts.iter().enumerate().map(one).collect()).unwrap()
-}
 
 /// Answer with the events of its query.
 struct Asked {
@@ -86,29 +58,12 @@ impl Asked {
 
     /// Units whose partials are in the answer, in the order of the merge.
     fn taken(&self) -> Vec<(u32, Range<u64>)> {
-        let text = std::str::from_utf8(self.answer.body().unwrap()).unwrap();
-        let word = |word: &str| {
-            let (partition, range) = word.split_once(':').unwrap();
-            let (begin, end) = range.split_once('-').unwrap();
-            (partition.parse().unwrap(), begin.parse().unwrap()..end.parse().unwrap())
-        };
-        text.split_ascii_whitespace().map(word).collect()
+        units(self.answer.body().unwrap())
     }
 
     /// Units in the answer by partition, with neighbours joined. Panics if a unit is there twice.
     fn joined(&self) -> BTreeMap<u32, Vec<Range<u64>>> {
-        let mut taken = self.taken();
-        taken.sort_by_key(|(partition, range)| (*partition, range.start));
-        let mut joined: BTreeMap<u32, Vec<Range<u64>>> = BTreeMap::new();
-        for (partition, range) in taken {
-            let ranges = joined.entry(partition).or_default();
-            match ranges.last_mut() {
-                Some(last) if last.end > range.start => panic!("{range:?} of {partition} is there twice"),
-                Some(last) if last.end == range.start => last.end = range.end,
-                _ => ranges.push(range),
-            }
-        }
-        joined
+        joined(self.answer.body().unwrap())
     }
 
     fn started(&self) -> Vec<(u32, Option<(u64, u64)>)> {

@@ -1,6 +1,7 @@
 //! `pieces` of the plugin contract: the share of the partition that a leaf takes piece by piece.
 //! Root owns the share; a guest only asks for its next piece.
 
+use std::future::poll_fn;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -30,7 +31,8 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()
             if let Some(content) = host.caller.content().filter(|content| content.size() == 0) {
                 pull(content, |content| content.read(0, 0)).await.map_err(Stop::Content)?;
             }
-            Ok((attempt.next_piece(Instant::now().into()).map(PieceIn::from),))
+            let piece = poll_fn(|context| attempt.poll_piece(Instant::now().into(), context)).await;
+            Ok((piece.map(PieceIn::from),))
         })
     })?;
     linker.func_wrap("keep", |store: StoreContextMut<'_, Host>, (partial,): (WasmList<u8>,)| {

@@ -124,7 +124,9 @@ impl Query {
                 attempt.restart();
                 left = Some(attempt);
             } else {
-                attempt.end(Outcome { result: called.result, ran, waits, usage, log, earlier }, now());
+                let result = called.result;
+                let outcome = Outcome { result, ran, waits, usage, log, earlier, is_worker_lost: false };
+                attempt.end(outcome, now());
             }
         }
         if let Some(weight) = self.work.background() {

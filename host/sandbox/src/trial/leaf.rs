@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -219,14 +220,20 @@ impl Work for SingleLeaf {
 
     fn on_cuttable(&self, _hook: Box<dyn Fn() + Send + Sync>) {}
 
-    fn next_piece(&self, ticket: &Ticket, _now: tokio::time::Instant) -> Option<Range<u64>> {
-        let share = ticket.share.as_ref()?;
-        let piece = match self.size() {
+    fn poll_piece(
+        &self,
+        ticket: &Ticket,
+        _now: tokio::time::Instant,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Range<u64>>> {
+        let piece = ticket.share.as_ref().and_then(|share| match self.size() {
             Some(size) => share.next_of(size, ticket.claimed),
             None => share.next(ticket.claimed),
-        }?;
-        self.cursor.store(piece.end, Ordering::Relaxed);
-        Some(piece)
+        });
+        if let Some(piece) = &piece {
+            self.cursor.store(piece.end, Ordering::Relaxed);
+        }
+        Poll::Ready(piece)
     }
 
     fn is_closed(&self) -> bool {

@@ -54,7 +54,7 @@ const KNOWN: [(&str, &[&str]); 16] = [
     ("tls", &["frond-files"]),
     ("sandbox", &["frond-root", "frond-files", "frond-tls"]),
     ("app", &["frond-root", "frond-files"]),
-    ("run", &["frond-root", "frond-files", "frond-tls", "frond-sandbox", "frond-app"]),
+    ("run", &["frond-root", "frond-files", "frond-tls", "frond-sandbox", "frond-app", "frond-broker"]),
     ("test", &["frond-root", "frond-files", "frond-sandbox", "frond-app", "frond-run"]),
     ("deploy", &["frond-root", "frond-files", "frond-app", "frond-run", "frond-test", "frond-jobs"]),
     ("page", &[]),

@@ -18,8 +18,8 @@ use frond_testkit::{ms, request};
 use proptest::prelude::*;
 use tokio::time::{sleep, timeout};
 
-use super::workers::{Step, Workers};
 use super::{Asked, best_effort, check_account, integers, step};
+use super::{Step, Workers};
 
 /// Partial in the journal, with the attempt that it is from.
 #[derive(Clone, Debug)]

@@ -1,19 +1,25 @@
 //! Runner whose leaves take their partitions piece by piece, in paused time: each slot has a speed,
 //! and a step after each piece.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::{Attempt, CancellationToken, FailureKind, LeafRunner, Outcome, PieceSizes, Usage, Work};
+use frond_root::{
+    Attempt, CancellationToken, Content, Failure, FailureKind, Grain, LeafRunner, Outcome, Partition, PieceSizes, Plan,
+    Units, Usage, Work,
+};
 use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::stage::ms;
 
 /// Action of a leaf after a piece.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Step {
+pub enum Step {
     /// It takes the next one.
     Go,
     /// It hands over a partial first.
@@ -53,29 +59,32 @@ struct Shared {
 
 /// Runner of leaves that take pieces.
 #[derive(Clone)]
-pub(super) struct Workers(Arc<Shared>);
+pub struct PieceLeaves(Arc<Shared>);
 
-impl Workers {
+impl PieceLeaves {
     /// A runner with a slot for each of `times`, the time of a unit.
-    pub(super) fn new(times: &[Duration], step: impl Fn(u32, &Range<u64>) -> Step + Send + Sync + 'static) -> Self {
+    #[must_use]
+    pub fn new(times: &[Duration], step: impl Fn(u32, &Range<u64>) -> Step + Send + Sync + 'static) -> Self {
         let times = times.to_vec();
         let handed_out = Arc::default();
         Self(Arc::new(Shared { times, step: Box::new(step), deaf: false, handed_out, state: Mutex::default() }))
     }
 
     /// Counter of the units that are handed out to leaves.
-    pub(super) fn handed_out(&self) -> Arc<AtomicU64> {
+    #[must_use]
+    pub fn handed_out(&self) -> Arc<AtomicU64> {
         self.0.handed_out.clone()
     }
 
     /// Has leaves go on when they are stopped.
-    pub(super) fn deaf(self, deaf: bool) -> Self {
+    #[must_use]
+    pub fn deaf(self, deaf: bool) -> Self {
         let shared = Arc::into_inner(self.0).unwrap();
         Self(Arc::new(Shared { deaf, ..shared }))
     }
 }
 
-impl LeafRunner for Workers {
+impl LeafRunner for PieceLeaves {
     fn attach(&self, work: Arc<dyn Work>) {
         let closed = CancellationToken::new();
         let close = closed.clone();
@@ -121,7 +130,8 @@ fn claim(shared: &Shared) -> Option<(Attempt, usize, CancellationToken)> {
 async fn play(shared: Arc<Shared>, attempt: Attempt, slot: usize, closed: CancellationToken) {
     let mut taken: Vec<Range<u64>> = Vec::new();
     let failure = loop {
-        let Some(piece) = attempt.next_piece(Instant::now()) else { break None };
+        let next = poll_fn(|context| attempt.poll_piece(Instant::now(), context));
+        let Some(piece) = next.await else { break None };
         shared.handed_out.fetch_add(piece.end - piece.start, Ordering::SeqCst);
         let len = u32::try_from(piece.end - piece.start).unwrap();
         tokio::select! {
@@ -159,12 +169,67 @@ async fn play(shared: Arc<Shared>, attempt: Attempt, slot: usize, closed: Cancel
     fill(&shared);
 }
 
-const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
 /// The units that were taken, joined.
 fn partial(attempt: &Attempt, taken: &[Range<u64>]) -> Bytes {
     let (Some(first), Some(last)) = (taken.first(), taken.last()) else { return Bytes::new() };
     Bytes::from(format!("{}:{}-{}", attempt.index(), first.start, last.end))
+}
+
+/// Content of so many integers.
+#[derive(Debug)]
+struct Integers(u64);
+
+impl Content for Integers {
+    fn size(&self) -> u64 {
+        1
+    }
+
+    fn units(&self) -> Units {
+        Units { count: self.0, grain: Grain::Integer }
+    }
+
+    fn read(&self, _offset: u64, _len: usize) -> Result<Bytes, Failure> {
+        Ok(Bytes::new())
+    }
+
+    fn whole(&self) -> Result<Bytes, Failure> {
+        Ok(Bytes::new())
+    }
+}
+
+/// A plan of partitions `p0`, `p1`, … with so many integers each.
+#[must_use]
+pub fn integers(counts: &[u64]) -> Plan {
+    let one = |(index, count): (usize, &u64)| Partition::new(format!("p{index}"), Integers(*count)).weighing(*count);
+    Plan::new(counts.iter().enumerate().map(one).collect()).unwrap()
+}
+
+/// Units whose partials are in an answer of joined partials, by partition and with neighbours
+/// joined. Panics if a unit is there twice.
+#[must_use]
+pub fn joined(body: &[u8]) -> BTreeMap<u32, Vec<Range<u64>>> {
+    let mut taken = units(body);
+    taken.sort_by_key(|(partition, range)| (*partition, range.start));
+    let mut joined: BTreeMap<u32, Vec<Range<u64>>> = BTreeMap::new();
+    for (partition, range) in taken {
+        let ranges = joined.entry(partition).or_default();
+        match ranges.last_mut() {
+            Some(last) if last.end > range.start => panic!("{range:?} of {partition} is there twice"),
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => ranges.push(range),
+        }
+    }
+    joined
+}
+
+/// Units whose partials are in an answer of joined partials, in the order of the merge.
+#[must_use]
+pub fn units(body: &[u8]) -> Vec<(u32, Range<u64>)> {
+    let text = std::str::from_utf8(body).unwrap();
+    let word = |word: &str| {
+        let (partition, range) = word.split_once(':').unwrap();
+        let (begin, end) = range.split_once('-').unwrap();
+        (partition.parse().unwrap(), begin.parse().unwrap()..end.parse().unwrap())
+    };
+    text.split_ascii_whitespace().map(word).collect()
 }

@@ -1,0 +1,66 @@
+//! Orders of attempts to workers, with their contents or without.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_root::{Content, Failure, Grain, PieceSizes, Ticket, Work};
+use tokio::time::Instant;
+
+use super::queries::Query;
+use crate::frames::{Order, ShareOf, Unit};
+use crate::outcome::micros;
+
+/// The largest content in memory that goes to a worker with its order, in bytes.
+const MAX_INLINE: u64 = 256 << 10;
+/// The largest content of a file that goes to a worker with its order, in bytes: a pull would cost
+/// more than the read.
+const MAX_INLINE_FILE: u64 = 64 << 10;
+/// The least time that the units of one lease should take: a cut moves only what is not leased.
+const LEASE: Duration = Duration::from_millis(10);
+
+/// Time that the units of one lease to a worker should take, at this round trip.
+pub(super) fn lease_time(round_trip: Option<Duration>) -> Duration {
+    LEASE.max(round_trip.unwrap_or_default() * 4)
+}
+
+/// Reads the content of an attempt, if it goes with the order.
+///
+/// # Errors
+/// The content cannot be read: the attempt fails.
+pub(super) fn content(content: &dyn Content) -> Result<Option<Bytes>, Failure> {
+    let size = content.size();
+    let is_made = content.units().grain == Grain::Integer;
+    let in_memory = content.place().is_none() || is_made;
+    let fits = if in_memory { size <= MAX_INLINE } else { size <= MAX_INLINE_FILE && content.remote().is_none() };
+    if fits { content.whole().map(Some) } else { Ok(None) }
+}
+
+/// Makes the order of an attempt.
+pub(super) fn order(query: &Query, ticket: &Ticket, content: Option<Bytes>, now: Instant) -> Order {
+    let units = ticket.partition.content.units();
+    let share = ticket.share.as_deref().map(|share| {
+        let leased = query.work.lease(ticket, LEASE, now).map_or(share.stretch().begin, |units| units.end);
+        let stretch = share.stretch();
+        let is_fixed = query.source.pieces == Some(PieceSizes::Fixed);
+        ShareOf { begin: stretch.begin, end: stretch.end, leased, is_fixed }
+    });
+    let unit = match units.grain {
+        Grain::Byte => Unit::Byte,
+        Grain::Integer => Unit::Integer,
+        Grain::Whole => Unit::Whole,
+    };
+    Order {
+        partition: ticket.id.partition,
+        number: ticket.id.number,
+        key: ticket.partition.key.to_string(),
+        weight: ticket.partition.weight,
+        left: micros(ticket.deadline.saturating_duration_since(now)),
+        limit: ticket.limit.key.to_string(),
+        limit_value: ticket.limit.value,
+        size: ticket.partition.content.size(),
+        content,
+        share,
+        units: units.count,
+        unit: unit.into(),
+    }
+}

@@ -1,0 +1,147 @@
+//! Queries whose leaves workers may run, and the order in which workers claim from them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use frond_root::dispatch::{Share, Shares, Tenants};
+use frond_root::{LeafRunner, Ticket, Work};
+use tokio::time::Instant;
+
+use super::source::LeafSource;
+
+/// Query whose leaves workers may run.
+pub(super) struct Query {
+    /// Its number, in every session.
+    pub(super) number: u64,
+    pub(super) work: Arc<dyn Work>,
+    pub(super) source: Arc<LeafSource>,
+    /// Runner of this process's slots.
+    pub(super) local: Option<Arc<dyn LeafRunner>>,
+    /// Use of the slots, for background work.
+    share: Share,
+    /// Moving average of a leaf's time in nanoseconds; 0 before the first.
+    mean: AtomicU64,
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl Query {
+    pub(super) fn new(
+        number: u64,
+        work: Arc<dyn Work>,
+        source: Arc<LeafSource>,
+        local: Option<Arc<dyn LeafRunner>>,
+    ) -> Self {
+        Self { number, work, source, local, share: Share::default(), mean: AtomicU64::new(0) }
+    }
+
+    /// Average time of a leaf; `None` before the first has ended.
+    pub(super) fn mean(&self) -> Option<Duration> {
+        Some(Duration::from_nanos(self.mean.load(Ordering::Relaxed))).filter(|mean| !mean.is_zero())
+    }
+
+    fn learn(&self, ran: Duration) {
+        let ran = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX).max(1);
+        let before = self.mean.load(Ordering::Relaxed);
+        let mean = if before == 0 { ran } else { before - before / 8 + ran / 8 };
+        self.mean.store(mean.max(1), Ordering::Relaxed);
+    }
+}
+
+/// All queries, in the order of claims: fair between tenants; background work, by weight, only if
+/// no query has an attempt.
+pub(super) struct Queries {
+    foreground: Tenants<Arc<Query>>,
+    background: Vec<Arc<Query>>,
+    shares: Shares,
+}
+
+impl Queries {
+    pub(super) fn new() -> Self {
+        Self { foreground: Tenants::new(1), background: Vec::new(), shares: Shares::default() }
+    }
+
+    /// Sets the number of slots that share the queries.
+    pub(super) fn set_slots(&mut self, slots: usize) {
+        self.foreground.set_threads(slots);
+    }
+
+    pub(super) fn add(&mut self, query: Arc<Query>, now: Instant) {
+        if query.work.background().is_some() {
+            self.background.push(query);
+        } else {
+            let tenant = query.work.tenant().clone();
+            self.foreground.push(&tenant, query, now);
+        }
+    }
+
+    pub(super) fn remove(&mut self, number: u64) {
+        self.foreground.remove(|one| one.number == number);
+        self.background.retain(|one| one.number != number);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Query>> {
+        self.foreground.iter().chain(&self.background)
+    }
+
+    /// Claims an attempt of a query that passes `may`, or cuts one if none can be claimed and
+    /// `cuts`.
+    pub(super) fn claim(
+        &mut self,
+        slot: u32,
+        now: Instant,
+        cuts: bool,
+        may: impl Fn(&Query) -> bool,
+    ) -> Option<(Arc<Query>, Ticket)> {
+        let claim = |query: &Arc<Query>| {
+            let ticket = may(query).then(|| query.work.claim(slot, now)).flatten()?;
+            Some((query.clone(), ticket))
+        };
+        self.foreground.claim(now, claim).or_else(|| self.claim_background(slot, now, &may)).or_else(|| {
+            let cut = |query: &Arc<Query>| {
+                let ticket = may(query).then(|| query.work.cut(slot, now)).flatten()?;
+                Some((query.clone(), ticket))
+            };
+            let made = cuts.then(|| self.iter().find_map(cut)).flatten()?;
+            if made.0.work.background().is_none() {
+                self.foreground.begin(made.0.work.tenant());
+            }
+            Some(made)
+        })
+    }
+
+    fn claim_background(
+        &mut self,
+        slot: u32,
+        now: Instant,
+        may: impl Fn(&Query) -> bool,
+    ) -> Option<(Arc<Query>, Ticket)> {
+        let mut order: Vec<_> = self.background.iter().collect();
+        order.sort_by_key(|query| self.shares.place(&query.share));
+        let claim = |query: &&Arc<Query>| {
+            let ticket = may(query).then(|| query.work.claim(slot, now)).flatten()?;
+            Some((Arc::clone(query), ticket))
+        };
+        let (query, ticket) = order.iter().find_map(claim)?;
+        self.shares.begin(&query.share);
+        Some((query, ticket))
+    }
+
+    /// Accounts for an attempt that ended after `ran`, or was given back.
+    pub(super) fn ended(&mut self, query: &Query, ran: Option<Duration>, now: Instant) {
+        let took = ran.unwrap_or_default();
+        match query.work.background() {
+            Some(weight) => query.share.ran(took, weight),
+            None => self.foreground.ended(query.work.tenant(), took, took, now),
+        }
+        if let Some(ran) = ran {
+            query.learn(ran);
+        }
+    }
+}

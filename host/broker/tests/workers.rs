@@ -1,0 +1,263 @@
+//! Tests of workers: queries whose leaves run elsewhere are answered as if they ran here, and what
+//! a lost worker had runs again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a mistake in a test stops it where it is"
+)]
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use frond_broker::carrier::in_process;
+use frond_broker::session::Settings;
+use frond_broker::worker::{Introduction, Loaded, serve};
+use frond_broker::{LeafCode, LeafCodes, LeafLoader, LeafSource, ShippedCode, Workers};
+use frond_root::{
+    Answer, CancellationToken, Coverage, EventKind, Events, FailureKind, LeafRunner, PieceSizes, Plan, Request,
+    Services, flow,
+};
+use frond_testkit::pieces::{PieceLeaves, Step, integers, joined};
+use frond_testkit::{Merges, Record, ms, request};
+use tokio::task::AbortHandle;
+
+/// Code of the only leaf.
+struct NoCode;
+
+impl LeafCodes for NoCode {
+    fn code(&self, _engine: &str) -> Result<ShippedCode, String> {
+        Ok(ShippedCode { settings: Bytes::from_static(b"settings"), component: Bytes::new(), compiled: None })
+    }
+}
+
+/// Loader of a worker's only leaf, or of none.
+struct Only(Option<PieceLeaves>);
+
+impl LeafLoader for Only {
+    fn known(&self, _leaf: &[u8]) -> Option<Arc<dyn LeafRunner>> {
+        None
+    }
+
+    fn load(&self, code: LeafCode) -> Loaded {
+        let leaves = self.0.clone();
+        Box::pin(async move {
+            assert_eq!(code.settings, "settings");
+            leaves.map(|leaves| Arc::new(leaves) as Arc<dyn LeafRunner>).ok_or_else(|| "it is not for me".to_owned())
+        })
+    }
+}
+
+/// A root with workers.
+struct Cluster {
+    workers: Workers,
+    all: Vec<AbortHandle>,
+    drains: Vec<CancellationToken>,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        Self { workers: Workers::new(0, Settings::default()), all: Vec::new(), drains: Vec::new() }
+    }
+
+    /// Adds a worker with these leaves, once it has joined.
+    async fn with(mut self, leaves: Option<PieceLeaves>) -> Self {
+        let slots = leaves.as_ref().map_or(1, LeafRunner::slots);
+        let (root, worker) = in_process();
+        let workers = self.workers.clone();
+        tokio::spawn(async move { workers.converse(root).await });
+        let name = format!("w{}", self.all.len());
+        let introduction =
+            Introduction { name, slots: u32::try_from(slots).unwrap(), waiting: 0, engine: String::new() };
+        let drain = CancellationToken::new();
+        self.drains.push(drain.clone());
+        let serving =
+            async move { serve(worker, Settings::default(), &introduction, Arc::new(Only(leaves)), drain).await };
+        self.all.push(tokio::spawn(serving).abort_handle());
+        let joined = self.all.len();
+        while self.workers.list().len() < joined {
+            tokio::time::sleep(ms(1)).await;
+        }
+        self
+    }
+
+    fn source() -> LeafSource {
+        let codes = Arc::new(NoCode);
+        LeafSource { leaf: Bytes::from_static(b"leaf"), output: 1 << 10, pieces: Some(PieceSizes::Timed), codes }
+    }
+
+    async fn ask(&self, request: Request, plan: Plan) -> Asked {
+        self.ask_with(request, plan, None).await
+    }
+
+    async fn ask_with(&self, request: Request, plan: Plan, local: Option<Arc<dyn LeafRunner>>) -> Asked {
+        let record = Record::default();
+        let services = Services {
+            runner: self.workers.runner(Self::source(), local),
+            merger: Arc::new(Merges::joined()),
+            events: Events::new(vec![Arc::new(record.clone())]),
+            journal: None,
+            memory: None,
+        };
+        let answer = flow::run(request, async { Ok(plan) }, services, CancellationToken::new()).await.unwrap();
+        Asked { answer, record }
+    }
+}
+
+/// Answer with the events of its query.
+struct Asked {
+    answer: Answer,
+    record: Record,
+}
+
+impl Asked {
+    fn coverage(&self) -> &Coverage {
+        let coverage = self.answer.coverage();
+        assert!(coverage.partitions.is_closed() && coverage.weight.is_closed(), "{coverage:?}");
+        coverage
+    }
+
+    /// Asserts that the answer has each unit of these partitions once.
+    fn is_whole(&self, counts: &[u64]) {
+        assert!(self.coverage().complete, "{:?}", self.coverage());
+        let joined = joined(self.answer.body().unwrap());
+        for (index, count) in (0_u32..).zip(counts) {
+            let whole: Range<u64> = 0..*count;
+            assert_eq!(joined.get(&index).map(Vec::as_slice), Some([whole].as_slice()), "partition {index}");
+        }
+    }
+
+    fn slots(&self) -> Vec<u32> {
+        let mut slots = self.record.all(|event| match event.kind {
+            EventKind::AttemptStarted { slot, .. } => Some(slot),
+            _ => None,
+        });
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+}
+
+/// Leaves on so many slots, with a millisecond for each unit.
+fn leaves(slots: usize) -> PieceLeaves {
+    PieceLeaves::new(&vec![ms(1); slots], |_, _| Step::Go)
+}
+
+fn long() -> Request {
+    Request { deadline: Duration::from_secs(60), ..request() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_workers_answer_as_one_process() {
+    let cluster = Cluster::new().with(Some(leaves(2))).await.with(Some(leaves(2))).await;
+    let counts = [10, 20, 30, 5, 1, 70];
+    let asked = cluster.ask(long(), integers(&counts)).await;
+    asked.is_whole(&counts);
+    assert!(asked.slots().iter().any(|slot| *slot >= 2) && asked.slots().iter().any(|slot| *slot < 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_partition_is_cut_across_workers() {
+    let cluster = Cluster::new().with(Some(leaves(1))).await.with(Some(leaves(1))).await;
+    let asked = cluster.ask(long(), integers(&[4000])).await;
+    asked.is_whole(&[4000]);
+    assert!(asked.coverage().attempts.cuts > 0);
+    assert_eq!(asked.slots(), [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn local_slots_and_workers_share_a_query() {
+    let cluster = Cluster::new().with(Some(leaves(1))).await;
+    let asked = cluster.ask_with(long(), integers(&[50; 20]), Some(Arc::new(leaves(1)))).await;
+    asked.is_whole(&[50; 20]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lost_worker_had_runs_elsewhere_and_costs_no_attempt() {
+    let cluster = Cluster::new().with(Some(leaves(1))).await.with(Some(leaves(1))).await;
+    let killed = cluster.all[0].clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(ms(200)).await;
+        killed.abort();
+    });
+    let request = Request { retry: frond_root::policy::retry::Retry { attempts: 1, ..long().retry }, ..long() };
+    let asked = cluster.ask(request, integers(&[400, 400, 400])).await;
+    asked.is_whole(&[400, 400, 400]);
+    assert_eq!(cluster.workers.list().len(), 1);
+    assert_eq!(asked.coverage().failures.get(&FailureKind::Lost), Some(&1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_refuses_a_leaf_leaves_it_to_others() {
+    let cluster = Cluster::new().with(None).await.with(Some(leaves(1))).await;
+    let asked = cluster.ask(long(), integers(&[10, 10])).await;
+    asked.is_whole(&[10, 10]);
+    assert_eq!(cluster.workers.list()[0].refusals, ["it is not for me"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_drains_loses_nothing() {
+    let cluster = Cluster::new().with(Some(leaves(2))).await.with(Some(leaves(2))).await;
+    let drain = cluster.drains[0].clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(ms(30)).await;
+        drain.cancel();
+    });
+    let asked = cluster.ask(long(), integers(&[40; 30])).await;
+    asked.is_whole(&[40; 30]);
+    assert!(asked.coverage().failures.is_empty(), "{:?}", asked.coverage().failures);
+    assert_eq!(cluster.workers.list().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_joins_late_helps() {
+    let cluster = Cluster::new().with(Some(leaves(1))).await;
+    let late = Arc::new(AtomicBool::new(false));
+    let workers = cluster.workers.clone();
+    let joined = late.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(ms(50)).await;
+        let other = Cluster { workers, all: Vec::new(), drains: Vec::new() };
+        let (root, worker) = in_process();
+        let pool = other.workers.clone();
+        tokio::spawn(async move { pool.converse(root).await });
+        joined.store(true, Ordering::SeqCst);
+        let introduction = Introduction { name: "late".to_owned(), slots: 1, ..Introduction::default() };
+        serve(worker, Settings::default(), &introduction, Arc::new(Only(Some(leaves(1)))), CancellationToken::new())
+            .await
+    });
+    let asked = cluster.ask(long(), integers(&[2000])).await;
+    asked.is_whole(&[2000]);
+    assert!(late.load(Ordering::SeqCst));
+    assert_eq!(asked.slots(), [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_of_leaves_reach_the_root() {
+    // A partial that was handed over counts although the leaf fails later.
+    let fails = PieceLeaves::new(&[ms(1)], |attempt, piece| match (attempt, piece.start) {
+        (1, 0..40) => Step::Keep,
+        (1, _) => Step::Fail(FailureKind::Unavailable),
+        _ => Step::Go,
+    });
+    let cluster = Cluster::new().with(Some(fails)).await;
+    let asked = cluster.ask(long(), integers(&[200])).await;
+    asked.is_whole(&[200]);
+    assert!(asked.coverage().units.saved > 0, "{:?}", asked.coverage().units);
+    // What is skipped is accounted for.
+    let skips = PieceLeaves::new(&[ms(1)], |_, piece| if piece.end > 20 { Step::Skip } else { Step::Go });
+    let cluster = Cluster::new().with(Some(skips)).await;
+    let asked = cluster.ask(long(), integers(&[500])).await;
+    assert!(asked.coverage().units.skipped > 0 && asked.coverage().complete, "{:?}", asked.coverage().units);
+    // A call that is made again takes its units anew.
+    let again = AtomicBool::new(true);
+    let restarts = PieceLeaves::new(&[ms(1)], move |_, piece| {
+        if piece.start > 10 && again.swap(false, Ordering::SeqCst) { Step::Again } else { Step::Go }
+    });
+    let cluster = Cluster::new().with(Some(restarts)).await;
+    let asked = cluster.ask(long(), integers(&[100])).await;
+    asked.is_whole(&[100]);
+}
