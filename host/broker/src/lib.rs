@@ -3,6 +3,9 @@
 //! 1. [`carrier`]: messages between two peers, which may be lost, doubled or reordered: over a
 //!    socket, or over a broker.
 //! 2. [`session`]: makes of them ordered frames of any size, exactly once, or a lost peer.
+//!
+//! [`chaos`] gives a carrier faults, for tests.
 
 pub mod carrier;
+pub mod chaos;
 pub mod session;
