@@ -96,8 +96,13 @@ impl FrameSender {
     /// Reason why the session ended.
     pub async fn send(&self, frame: Bytes) -> Result<(), Lost> {
         let shared = self.shared();
-        let mut frame = frame;
+        let mut frame = match shared.queue(frame, shared.settings.window) {
+            Queued::Full(frame) => frame,
+            Queued::Yes => return Ok(()),
+            Queued::Over => return Err(shared.lost().unwrap_or(Lost::Closed)),
+        };
         loop {
+            // From here on, room that is made wakes this task, also before it waits.
             let mut room = std::pin::pin!(shared.room.notified());
             room.as_mut().enable();
             match shared.queue(frame, shared.settings.window) {

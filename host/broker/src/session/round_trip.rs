@@ -9,7 +9,7 @@ const MIN_TIMEOUT: Duration = Duration::from_millis(30);
 /// Longest time until a packet without an acknowledgement is sent again.
 const MAX_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The same, as long as no round trip was measured.
+/// Time until a packet is sent again as long as no round trip was measured.
 const FIRST_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Most doublings of the timeout: enough to reach [`MAX_TIMEOUT`] from [`MIN_TIMEOUT`].

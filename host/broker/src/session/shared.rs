@@ -36,7 +36,7 @@ pub(super) enum Queued {
     Over,
 }
 
-/// What a session leaves behind.
+/// Remains of a session that has ended, for the next.
 #[derive(Debug)]
 pub(super) struct Remains {
     /// Its carrier.

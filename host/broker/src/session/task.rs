@@ -17,8 +17,9 @@ use super::shared::{Remains, Shared};
 use super::terms::Lost;
 use crate::carrier::{Carrier, Transmit};
 
-/// Most messages that are taken at once, before they are acknowledged.
-const BATCH: usize = 64;
+/// Most messages that are taken at once, before they are acknowledged: few enough that large ones
+/// take no more memory than a window.
+const BATCH: usize = 16;
 
 /// Time for a carrier to take the last packet of a session.
 const LAST_WORDS: Duration = Duration::from_secs(1);

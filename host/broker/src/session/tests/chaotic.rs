@@ -82,8 +82,7 @@ fn every_fault_happens_and_is_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn both_ends_may_send_more_than_the_carrier_holds() {
-    let (one, other) = pair(&patient());
-    let (mut one, mut other) = (one, other);
+    let (mut one, mut other) = pair(&patient());
     let sent = frames(1, 3_000, 40 << 10);
     for frame in &sent {
         one.0.post(frame.clone());

@@ -48,6 +48,26 @@ async fn a_peer_on_which_much_begins_to_depend_has_the_short_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_session_frees_its_memory_and_leaves_its_carrier() {
+    let (mut one, mut other, link) = chaotic_pair(&Settings::default(), Chaos::default());
+    greet(&mut one, &mut other).await;
+    link.cut();
+    let sent = frames(4, 40, 1 << 20);
+    for frame in &sent {
+        one.0.post(frame.clone());
+    }
+    assert_eq!(soon(one.0.closed()).await, Lost::Silent);
+    assert_eq!(soon(other.0.closed()).await, Lost::Silent);
+    one.0.post(sent[1].clone());
+    assert!(sent.iter().all(|frame| frame.is_empty() || frame.is_unique()));
+    assert_eq!(one.0.queued(), 0);
+    link.heal();
+    let mut one = open(one.1.into_carrier().unwrap(), Settings::default());
+    let mut other = other.1.accept_next().unwrap();
+    greet(&mut one, &mut other).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_answers_an_opener_and_nobody_opens() {
     let (worker, _root) = in_process();
     let started = Instant::now();

@@ -8,8 +8,11 @@ use tokio::time::Instant;
 
 use super::frames;
 use crate::session::body::{Body, Frames, is_whole, split};
+use crate::session::engine::Engine;
 use crate::session::outgoing::{Acknowledgement, FRAME_COST, Outgoing};
 use crate::session::round_trip::RoundTrip;
+use crate::session::wire::{Kind, Packet, VERSION};
+use crate::session::{Lost, Settings};
 
 fn outgoing(frames: impl IntoIterator<Item = Bytes>) -> Outgoing {
     let mut outgoing = Outgoing::new(8 << 20, Instant::now());
@@ -124,6 +127,34 @@ fn timeouts_follow_the_round_trip() {
     }
     assert!((ms(199)..=ms(200)).contains(&time.smoothed().unwrap()));
     assert!((ms(200)..ms(210)).contains(&time.timeout(0)), "{:?}", time.timeout(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_did_not_run_blames_nobody() {
+    let mut now = Instant::now();
+    let mut engine = Engine::accepter(Settings::default(), now);
+    // A stranger that keeps still: the first packets of `hostile`.
+    let opening = Packet { version: VERSION, ..Packet::new(5, 0, Kind::Open) };
+    engine.receive(opening.to_message(), now);
+    let welcome: Packet = prost::Message::decode(engine.transmit(now).unwrap()).unwrap();
+    let live = Packet { number: 1, next: 1_000, is_busy: true, ..Packet::new(5, welcome.answer, Kind::Live) };
+    engine.receive(live.to_message(), now);
+    for _ in 0..5 {
+        while engine.transmit(now).is_some() {}
+        engine.deadline(true);
+        now += Duration::from_secs(60);
+        engine.tick(now);
+        assert_eq!(engine.lost(), None);
+    }
+    let stalled = now;
+    while engine.lost().is_none() {
+        while engine.transmit(now).is_some() {}
+        now = engine.deadline(true);
+        engine.tick(now);
+    }
+    assert_eq!(engine.lost(), Some(&Lost::Silent));
+    // Only the time until each stall counts: what the engine meant to wait.
+    assert!((2_500..=3_000).contains(&(now - stalled).as_millis()), "{:?}", now - stalled);
 }
 
 #[test]
