@@ -2,13 +2,18 @@
 //!
 //! 1. [`carrier`]: messages between two peers, which may be lost, doubled or reordered: over a
 //!    socket, or over a broker.
-//! 2. [`session`]: makes of them ordered frames of any size, exactly once, or a lost peer.
-//! 3. [`frames`]: what roots and workers say to each other.
-//! 4. [`workers`]: the root's side, which gives attempts to workers and believes nothing.
-//! 5. [`worker`]: the worker's side, which runs them on the slots of an ordinary runner.
+//! 2. [`nats`]: carriers over a NATS server, to workers on any hosts.
+//! 3. [`session`]: makes of them ordered frames of any size, exactly once, or a lost peer.
+//! 4. [`frames`]: what roots and workers say to each other.
+//! 5. [`workers`]: the root's side, which gives attempts to workers and believes nothing.
+//! 6. [`worker`]: the worker's side, which runs them on the slots of an ordinary runner.
+//!
+//! [`chaos`] gives a carrier faults, for tests.
 
 pub mod carrier;
+pub mod chaos;
 pub mod frames;
+pub mod nats;
 mod outcome;
 pub mod session;
 pub mod worker;
