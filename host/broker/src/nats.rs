@@ -51,7 +51,8 @@ const MAX_DELAY: Duration = Duration::from_millis(250);
 const PING: Duration = Duration::from_secs(2);
 /// Most messages that are published and not yet written to the server. Further ones wait.
 const UNWRITTEN: usize = 64;
-/// Most messages of one subscription that are not yet given to their carrier. Further ones are lost.
+/// Most messages of one subscription that wait for the task that gives them to their carriers.
+/// Further ones are lost.
 const UNROUTED: usize = 2048;
 /// Largest file of credentials, in bytes: a token and a key.
 const MAX_CREDENTIALS: u64 = 64 << 10;

@@ -49,8 +49,8 @@ impl Peers {
         self.all.get(key).is_some_and(|peer| !peer.inlet.is_closed())
     }
 
-    /// Adds a peer without a message; returns the receiver of its carrier, or `None` if its user has
-    /// too many peers.
+    /// Adds a peer without a message. Returns the receiver of its carrier, or `None` if its user
+    /// has too many peers.
     pub(super) fn add(&mut self, key: &str, user: &Arc<str>) -> Option<mpsc::Receiver<Bytes>> {
         self.forget(key);
         if **user != *ANY && self.of_users.get(user).is_some_and(|count| *count >= MAX_OF_USER) {

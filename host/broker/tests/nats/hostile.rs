@@ -11,7 +11,8 @@ use crate::common::{pair, pass, root, worker};
 
 /// Every subject that a root or a worker hears, and some that nobody should use.
 fn subjects(root: &RootSide, worker: &WorkerSide) -> Vec<String> {
-    let (root, own) = (root.id(), worker.name());
+    let root = root.id();
+    let own = worker.name();
     let mut all = vec!["frond.test.roots".to_owned(), "frond.test.hello".to_owned()];
     for from in ["any.x", "any.0123456789ABCDEF", "any.01234567", "_.0123456789abcdef", "é.0123456789abcdef"] {
         all.push(format!("frond.test.r.{root}.{from}"));
@@ -46,9 +47,9 @@ async fn garbage_on_every_subject_is_ignored() {
     client.publish(known, vec![b'a'; 1 << 20].into()).await.unwrap();
     // From here the server has seen all of it: later messages come after it.
     client.flush().await.unwrap();
-    let (reply, silent) = (client.new_inbox(), "nobody.hears.this");
+    let reply = client.new_inbox();
     let mut replies = client.subscribe(reply.clone()).await.unwrap();
-    client.publish_with_reply(silent, reply, Bytes::new()).await.unwrap();
+    client.publish_with_reply("nobody.hears.this", reply, Bytes::new()).await.unwrap();
     futures_util::StreamExt::next(&mut replies).await.unwrap();
     at_worker.sender.transmit(Bytes::from_static(b"next")).await;
     assert_eq!(at_root.receiver.recv().await.unwrap(), "next");
@@ -69,7 +70,8 @@ async fn broken_headers_cost_a_connection_and_no_carrier() {
     let mut attacker = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
     attacker.write_all(b"CONNECT {\"verbose\":false,\"headers\":true}\r\n").unwrap();
     for header in [&b"XXXXX"[..], b"NATS/1.0\r\n\xff\xff: a\r\n\r\n", b"NATS/1.0 x\r\n\r\n", b"NATS/1.0\r\nx\r\n\r\n"] {
-        let (to, length) = (root.id(), header.len());
+        let to = root.id();
+        let length = header.len();
         write!(attacker, "HPUB frond.test.r.{to}.any.0123456789abcdef {length} {length}\r\n").unwrap();
         attacker.write_all(header).unwrap();
         attacker.write_all(b"\r\n").unwrap();

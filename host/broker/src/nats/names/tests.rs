@@ -18,7 +18,8 @@ fn numbers_have_one_spelling() {
 #[test]
 fn subjects_name_sender_and_receiver() {
     let subjects = Subjects::new("gpu");
-    let (root, worker) = (PeerId(1), PeerId(2));
+    let root = PeerId(1);
+    let worker = PeerId(2);
     assert_eq!(subjects.of_root(root), "frond.gpu.r.0000000000000001.");
     assert_eq!(subjects.of_worker("me", worker), "frond.gpu.w.me.0000000000000002.");
     let name = PeerName { name: "me".into(), id: worker };
