@@ -161,7 +161,11 @@ fn servers(url: &str) -> Result<Vec<ServerAddr>, NatsError> {
     let invalid = |why: &str| NatsError::Url { why: why.to_owned() };
     let server = |url: &str| {
         // The parser's own message has no part of the URL, which may have a password.
-        let server: ServerAddr = url.trim().parse().map_err(|error: std::io::Error| invalid(&error.to_string()))?;
+        let unreadable = |error: std::io::Error| {
+            let why = error.to_string();
+            invalid(why.strip_prefix("NATS server URL is invalid: ").unwrap_or(&why))
+        };
+        let server: ServerAddr = url.trim().parse().map_err(unreadable)?;
         if server.is_websocket() {
             return Err(invalid("WebSockets are not supported"));
         }
@@ -194,22 +198,10 @@ fn who(options: &Options) -> String {
 
 /// Settings that all connections share.
 fn settings(events: Arc<Events>, alive: Weak<()>) -> ConnectOptions {
-    let delay = move |attempt: usize| {
-        if attempt <= 1 {
-            return Duration::ZERO;
-        }
-        // The client would go on for ever, also after its owner is gone.
-        if alive.strong_count() == 0 {
-            return Duration::MAX;
-        }
-        let steps = u32::try_from(attempt.min(8)).unwrap_or(8);
-        // Random, so that many workers do not return all at once.
-        Duration::from_millis(1 << steps).min(MAX_DELAY).mul_f64(0.5 + 0.5 * rand::random::<f64>())
-    };
     ConnectOptions::new()
         .name("frond")
         .connection_timeout(ATTEMPT)
-        .reconnect_delay_callback(delay)
+        .reconnect_delay_callback(move |attempt| delay(attempt, alive.strong_count() > 0))
         .ping_interval(PING)
         .client_capacity(UNWRITTEN)
         .subscription_capacity(UNROUTED)
@@ -219,6 +211,21 @@ fn settings(events: Arc<Events>, alive: Weak<()>) -> ConnectOptions {
             events.note(&event);
             std::future::ready(())
         })
+}
+
+/// Delay before an attempt to connect, the first of which has the number 1.
+fn delay(attempt: usize, has_owner: bool) -> Duration {
+    if attempt <= 1 {
+        return Duration::ZERO;
+    }
+    // The client would go on for ever, also after its owner is gone.
+    if !has_owner {
+        return Duration::MAX;
+    }
+    let steps = u32::try_from(attempt).unwrap_or(u32::MAX);
+    let longest = MAX_DELAY.min(Duration::from_millis(2_u64.saturating_pow(steps)));
+    // Random, so that many workers do not return all at once.
+    longest.mul_f64(0.5 + 0.5 * rand::random::<f64>())
 }
 
 /// Root certificates for a connection; read on a thread that may wait.
@@ -260,3 +267,6 @@ fn check_server(client: &Client, url: &str) -> Result<(), NatsError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -17,18 +18,16 @@ pub struct Nats {
     folder: TempDir,
     variables: Vec<(String, String)>,
     port: u16,
-    running: Option<Running>,
-}
-
-/// Process of a server, and the guard that ends the process if the test cannot.
-struct Running {
-    server: Child,
+    running: Option<Child>,
     guard: Child,
 }
 
 impl Drop for Nats {
     fn drop(&mut self) {
         self.kill9();
+        // The end of its input makes the guard remove the folder.
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
     }
 }
 
@@ -62,7 +61,8 @@ impl Nats {
         let folder = tempfile::Builder::new().prefix("frond-nats-").tempdir().unwrap();
         fs::write(folder.path().join("nats.conf"), configuration).unwrap();
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Some(Self { program, folder, variables, port: 0, running: None })
+        let guard = guard(folder.path());
+        Some(Self { program, folder, variables, port: 0, running: None, guard })
     }
 
     /// Lets the server choose its port, and reads it from the file that the server writes.
@@ -138,22 +138,21 @@ impl Nats {
         command.args(["--addr", "127.0.0.1", "--config", "nats.conf", "--store_dir", "store"]).args(port);
         command.current_dir(self.folder.path()).envs(self.variables.iter().map(|(name, value)| (name, value)));
         let server = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        let guard = guard(server.id(), self.folder.path());
-        self.running = Some(Running { server, guard });
+        fs::write(self.folder.path().join("pid"), server.id().to_string()).unwrap();
+        self.running = Some(server);
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.running.as_ref().expect("the server is running").server.id();
+        let pid = self.running.as_ref().expect("the server is running").id();
         let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap();
         assert!(sent.success(), "the server is gone:\n{}", self.log());
     }
 
     /// Waits for the end of a server that got its signal.
     fn end(&mut self) {
-        if let Some(Running { mut server, mut guard }) = self.running.take() {
-            // Without its guard first: the process number may soon be another process's.
-            let _ = guard.kill();
-            let _ = guard.wait();
+        if let Some(mut server) = self.running.take() {
+            // Soon the number may be another process's: the guard must not kill that.
+            fs::remove_file(self.folder.path().join("pid")).unwrap();
             let _ = server.wait();
         }
     }
@@ -164,7 +163,7 @@ impl Nats {
             if let Some(found) = look(self) {
                 return found;
             }
-            let ended = self.running.as_mut().and_then(|running| running.server.try_wait().unwrap());
+            let ended = self.running.as_mut().and_then(|server| server.try_wait().unwrap());
             assert!(ended.is_none(), "the server did not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -193,11 +192,12 @@ fn port_in(folder: &Path) -> Option<u16> {
 
 /// Starts a process that kills the server and removes its folder once its input ends: when this
 /// process ends, even by a kill.
-fn guard(server: u32, folder: &Path) -> Child {
-    let script = "trap '' INT TERM HUP; cat; kill -KILL \"$1\"; rm -rf \"$2\"";
+fn guard(folder: &Path) -> Child {
+    let script = "trap '' INT TERM HUP; cat; [ -f \"$1/pid\" ] && kill -KILL \"$(cat \"$1/pid\")\"; rm -rf \"$1\"";
     let mut guard = Command::new("sh");
-    guard.args(["-c", script, "sh", &server.to_string()]).arg(folder).current_dir(std::env::temp_dir());
-    guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    guard.args(["-c", script, "sh"]).arg(folder).current_dir(std::env::temp_dir());
+    // A group of its own: a signal to the whole group of the test process must not end the guard.
+    guard.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 #[cfg(test)]

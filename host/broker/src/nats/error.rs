@@ -73,7 +73,7 @@ pub enum NatsError {
     },
     /// The connection could not be secured.
     #[error(
-        "no secure connection to the NATS server at {url}: {why}\n(the server's certificate must name the host of the URL, and its root must be trusted)"
+        "no secure connection to the NATS server at {url}: {why}\n(the server must offer TLS, with a certificate that names the host of the URL and has a trusted root)"
     )]
     Tls {
         /// The server.

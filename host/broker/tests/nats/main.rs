@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop the test where it is")]
 
 mod common;
+mod credentials;
 mod discovery;
 mod hostile;
 mod login;

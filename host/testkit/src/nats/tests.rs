@@ -46,7 +46,8 @@ fn variables_reach_the_configuration() {
 fn the_guard_ends_a_server_whose_test_process_is_gone() {
     let folder = tempfile::tempdir().unwrap().keep();
     let mut server = Command::new("sleep").arg("1000").stdout(Stdio::null()).spawn().unwrap();
-    let mut guard = guard(server.id(), &folder);
+    std::fs::write(folder.join("pid"), server.id().to_string()).unwrap();
+    let mut guard = guard(&folder);
     // Closes the guard's input, as the end of this process would.
     drop(guard.stdin.take());
     guard.wait().unwrap();
