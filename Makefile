@@ -14,7 +14,7 @@
 #                  cargo-fuzz
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test types soak bench fuzz screenshots plugins lint format clippy docs setup host tools browser-tools api-tools database-tools languages guests-python guests-javascript guests-c
+.PHONY: demo test types soak bench fuzz screenshots plugins lint format clippy docs setup host tools browser-tools api-tools database-tools broker-tools languages guests-python guests-javascript guests-c
 
 # Guests have a separate target folder. So builds of guests and of the host never wait for each
 # other's locks, and the components are where the examples' frond.toml names them, whatever
@@ -133,8 +133,13 @@ api-tools:
 database-tools:
 	@.ci/install-pgbouncer
 
+# nats-server, the broker between roots and workers. Without it its tests are skipped with a message,
+# or fail on CI.
+broker-tools:
+	@.ci/install-nats
+
 # Every step runs, even if an earlier one fails. The failed steps are named at the end.
-test: plugins languages tools browser-tools api-tools database-tools
+test: plugins languages tools browser-tools api-tools database-tools broker-tools
 	@failed=; \
 	$(MAKE) --no-print-directory --keep-going lint || failed="$$failed, lint"; \
 	echo "== tests"; \

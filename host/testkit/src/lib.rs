@@ -1,5 +1,5 @@
 //! Test support: scripted leaves and merges, stages for queries, almost valid inputs, a PostgreSQL
-//! server, and rules for the source tree.
+//! server, a NATS server, and rules for the source tree.
 //!
 //! Made for paused time (`#[tokio::test(start_paused = true)]`): a script sets times to the
 //! millisecond, and a test of minutes takes no time.
@@ -16,16 +16,19 @@ pub mod leaves;
 pub mod limits;
 pub mod merges;
 pub mod pieces;
+pub mod nats;
 pub mod postgres;
 pub mod proxy;
 pub mod record;
 pub mod script;
+mod skip;
 pub mod stage;
 pub mod tidy;
 
 pub use almost::almost;
 pub use leaves::{Counts, Leaves, StartedAttempt};
 pub use merges::{Fold, Merges};
+pub use nats::Nats;
 pub use postgres::{Pooler, Postgres};
 pub use proxy::Proxy;
 pub use record::Record;

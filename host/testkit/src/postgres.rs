@@ -2,13 +2,14 @@
 //! that ends. It can be stopped and started again with its data.
 
 use std::fs;
-use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
+
+use crate::skip::skipped;
 
 /// Settings of a server whose data need not outlive it.
 const QUICK: &str = "-c fsync=off -c full_page_writes=off -c synchronous_commit=off";
@@ -168,14 +169,6 @@ fn programs() -> Option<PathBuf> {
         skipped("PostgreSQL is missing (apt-get install postgresql)");
     }
     found
-}
-
-/// Reports why tests are skipped; panics on CI.
-fn skipped(why: &str) {
-    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{why}");
-    // Written past the test harness, which hides the output of passing tests.
-    #[expect(clippy::disallowed_methods, reason = "what cannot be written is lost")]
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// Starts a process that stops the server and removes its folder once its input ends: when this

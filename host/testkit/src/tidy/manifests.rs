@@ -59,7 +59,7 @@ const KNOWN: [(&str, &[&str]); 16] = [
     ("deploy", &["frond-root", "frond-files", "frond-app", "frond-run", "frond-test", "frond-jobs"]),
     ("page", &[]),
     ("jobs", &["frond-root", "frond-files", "frond-tls"]),
-    ("broker", &["frond-root"]),
+    ("broker", &["frond-root", "frond-files", "frond-tls"]),
     (
         "server",
         &[
