@@ -18,6 +18,13 @@
 //!
 //! Seccomp alone refuses everything; landlock stands behind it for a mistake in the list.
 //!
+//! # The socket
+//! The worker's socket must be one end of a connected pair of streams. A datagram socket could send
+//! to any address. The worker can pass descriptors over it, so the parent reads it with calls that
+//! accept none (`read`, not `recvmsg`). The parent may pass open files, which the worker can read,
+//! and can measure by `fstat` alone: calls with a path are refused, and the standard library's
+//! `File::metadata` is one of them.
+//!
 //! # Error or death
 //! A refused call fails with `EPERM`: libraries probe files, sockets and options, and continue
 //! without them. Calls that no library makes by itself, and that serve only to reach other

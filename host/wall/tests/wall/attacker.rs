@@ -8,7 +8,7 @@ use frond_wall::{Report, Wall};
 
 use crate::attempts::{Attempt, REFUSED, Scene, UNKNOWN};
 use crate::deadly::DEADLY;
-use crate::{deadly, job, memory};
+use crate::{job, memory};
 
 /// Memory of a worker that has enough.
 const MEMORY: u64 = 1 << 30;
@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &[String]) {
         #[cfg(target_arch = "x86_64")]
         "32-bit" => {
             wall.enter().unwrap();
-            deadly::call_as_32_bit();
+            crate::deadly::call_as_32_bit();
             say("it lives");
         }
         "report" => tell(&wall.enter().unwrap()),
