@@ -114,6 +114,34 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("test/src/diff.rs", &["CONTEXT"]),
     ("test/src/laws.rs", &["TREES", "SLACK"]),
     ("test/src/laws/warm.rs", &["SEQUENCES", "REPEATS"]),
+    // Numbers of the kernel's interface.
+    (
+        "wall/src/linux/calls.rs",
+        &[
+            "CLONE_THREAD",
+            "THREAD",
+            "DETACHED",
+            "FUTEX_OPERATION",
+            "MAP_PRIVATE",
+            "MAP_COUNTED",
+            "WRITABLE",
+            "EXECUTABLE",
+            "DONTNEED",
+            "GUARD_INSTALL",
+            "GUARD_REMOVE",
+            "PIDFD_SELF",
+            "SET_FILTER",
+            "ALL_THREADS",
+            "PAGEMAP_SCAN",
+            "SOL_SOCKET",
+            "AF_UNIX",
+            "SOCK_STREAM",
+            "SOCKET_KIND",
+            "PRIO_PROCESS",
+        ],
+    ),
+    ("wall/src/linux/landlock.rs", &["ASK_VERSION", "WITH_TCP", "WITH_SCOPES"]),
+    ("wall/src/linux/limits.rs", &["FIRST_OTHER"]),
 ];
 
 /// A constant of a number, a time, or a tuple of them.

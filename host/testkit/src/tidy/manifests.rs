@@ -9,7 +9,7 @@ use super::{Complaint, Text, texts};
 
 /// Technologies by the beginning of their crates' names, with the folders of `host` that may depend
 /// on them.
-const FENCES: [(&str, &[&str]); 27] = [
+const FENCES: [(&str, &[&str]); 29] = [
     ("wasmtime", &["sandbox"]),
     ("wasmparser", &["sandbox"]),
     ("wasm-encoder", &["sandbox"]),
@@ -42,24 +42,27 @@ const FENCES: [(&str, &[&str]); 27] = [
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
+    ("landlock", &["wall"]),
+    ("seccompiler", &["wall"]),
 ];
 
 /// Member without fences: it measures against other projects' technology and is not released.
 const UNFENCED: &str = "bench";
 
 /// Crates of `host` by folder, with the crates that each may depend on outside its tests.
-const KNOWN: [(&str, &[&str]); 16] = [
+const KNOWN: [(&str, &[&str]); 17] = [
     ("root", &[]),
     ("files", &[]),
     ("tls", &["frond-files"]),
     ("sandbox", &["frond-root", "frond-files", "frond-tls"]),
     ("app", &["frond-root", "frond-files"]),
-    ("run", &["frond-root", "frond-files", "frond-tls", "frond-sandbox", "frond-app", "frond-broker"]),
+    ("run", &["frond-root", "frond-files", "frond-tls", "frond-sandbox", "frond-app", "frond-broker", "frond-wall"]),
     ("test", &["frond-root", "frond-files", "frond-sandbox", "frond-app", "frond-run"]),
     ("deploy", &["frond-root", "frond-files", "frond-app", "frond-run", "frond-test", "frond-jobs"]),
     ("page", &[]),
     ("jobs", &["frond-root", "frond-files", "frond-tls"]),
     ("broker", &["frond-root", "frond-files", "frond-tls"]),
+    ("wall", &[]),
     (
         "server",
         &[
@@ -85,6 +88,7 @@ const KNOWN: [(&str, &[&str]); 16] = [
             "frond-test",
             "frond-jobs",
             "frond-broker",
+            "frond-wall",
             "frond-page",
             "frond-deploy",
             "frond-server",
