@@ -7,7 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
+use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 /// The largest message of a carrier, in bytes. Below the 1 MiB that a NATS server accepts by
 /// default.
@@ -54,4 +57,47 @@ pub fn in_process() -> (Carrier, Carrier) {
     let (other_sends, one_receives) = mpsc::channel(UNREAD);
     let end = |sender, receiver| Carrier { sender: Arc::new(Channel(sender)), receiver };
     (end(one_sends, one_receives), end(other_sends, other_receives))
+}
+
+/// Sending half of a carrier over a stream.
+#[derive(Debug)]
+struct Stream(mpsc::Sender<Bytes>);
+
+impl Transmit for Stream {
+    fn transmit(&self, message: Bytes) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            // A broken stream ends the receiver.
+            let _ = self.0.send(message).await;
+        })
+    }
+}
+
+/// Messages that are queued for a stream. A further one waits.
+const UNWRITTEN: usize = 16;
+
+/// Makes a carrier of a stream, which loses nothing until it breaks. Spawns its tasks on the
+/// current runtime.
+#[must_use]
+pub fn over_stream<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S) -> Carrier {
+    let (read, write) = tokio::io::split(stream);
+    let codec = || LengthDelimitedCodec::builder().max_frame_length(MAX_MESSAGE).new_codec();
+    let mut reader = FramedRead::new(read, codec());
+    let mut writer = FramedWrite::new(write, codec());
+    let (sender, mut queued) = mpsc::channel::<Bytes>(UNWRITTEN);
+    let (arrived, receiver) = mpsc::channel(UNREAD);
+    tokio::spawn(async move {
+        while let Some(message) = queued.recv().await {
+            if writer.feed(message).await.is_err() || (queued.is_empty() && writer.flush().await.is_err()) {
+                return;
+            }
+        }
+    });
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = reader.next().await {
+            if arrived.send(message.freeze()).await.is_err() {
+                return;
+            }
+        }
+    });
+    Carrier { sender: Arc::new(Stream(sender)), receiver }
 }

@@ -8,10 +8,11 @@
 //! 5. [`workers`]: the root's side, which gives attempts to workers and believes nothing.
 //! 6. [`worker`]: the worker's side, which runs them on the slots of an ordinary runner.
 //!
-//! [`chaos`] gives a carrier faults, for tests.
+//! [`cluster`] has roots and workers find each other. [`chaos`] gives a carrier faults, for tests.
 
 pub mod carrier;
 pub mod chaos;
+pub mod cluster;
 pub mod frames;
 pub mod nats;
 mod outcome;

@@ -11,25 +11,25 @@ use tokio::time::Instant;
 use crate::frames::{AttemptOf, Ended, Took};
 
 /// The most bytes of a failure's texts that a root accepts; beyond them only its kind is known.
-pub const MAX_FAILURE: usize = 1 << 20;
+pub(crate) const MAX_FAILURE: usize = 1 << 20;
 /// The most bytes of log lines of a success that a root accepts.
-pub const MAX_LOG: usize = 1 << 20;
+pub(crate) const MAX_LOG: usize = 1 << 20;
 
 /// Microseconds of a time.
 #[must_use]
-pub fn micros(time: Duration) -> u64 {
+pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Writes a failure.
 #[must_use]
-pub fn failure_to_bytes(failure: &Failure) -> Bytes {
+pub(crate) fn failure_to_bytes(failure: &Failure) -> Bytes {
     serde_json::to_vec(failure).unwrap_or_default().into()
 }
 
 /// Reads a failure. One that cannot be read is a loss: it says nothing about the leaf.
 #[must_use]
-pub fn failure_of(bytes: &[u8]) -> Box<Failure> {
+pub(crate) fn failure_of(bytes: &[u8]) -> Box<Failure> {
     let read = (bytes.len() <= MAX_FAILURE).then(|| serde_json::from_slice(bytes).ok()).flatten();
     Box::new(
         read.unwrap_or_else(|| Failure::new(FailureKind::Lost, "its worker reported a failure that cannot be read")),
@@ -38,7 +38,7 @@ pub fn failure_of(bytes: &[u8]) -> Box<Failure> {
 
 /// Writes an outcome.
 #[must_use]
-pub fn to_frame(of: AttemptOf, outcome: Outcome, part: Option<Part>, now: Instant) -> Ended {
+pub(crate) fn to_frame(of: AttemptOf, outcome: Outcome, part: Option<Part>, now: Instant) -> Ended {
     let Outcome { result, ran, waits, usage, log, earlier, is_worker_lost: _ } = outcome;
     let (partial, failure) = match result {
         Ok(partial) => (partial, None),
@@ -64,7 +64,7 @@ pub fn to_frame(of: AttemptOf, outcome: Outcome, part: Option<Part>, now: Instan
 
 /// Reads an outcome.
 #[must_use]
-pub fn from_frame(ended: Ended, now: Instant) -> Outcome {
+pub(crate) fn from_frame(ended: Ended, now: Instant) -> Outcome {
     let Ended { partial, failure, ran, waited, waits, fuel, memory, output, logged, log, earlier, .. } = ended;
     let at = |before: u64| now.checked_sub(Duration::from_micros(before)).unwrap_or(now);
     let spans = waits.chunks_exact(2).filter_map(|span| match span {

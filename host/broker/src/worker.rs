@@ -80,15 +80,8 @@ pub async fn serve(
     sender.post(frames::encoded(Said::Join(Join { name, slots, waiting, version, engine })));
     let pulls = Pulls::new(sender.clone());
     let (told, loaded) = mpsc::unbounded_channel();
-    let mut session = Session {
-        sender,
-        pulls,
-        loader,
-        told,
-        leaves: HashMap::new(),
-        inboxes: HashMap::new(),
-        is_draining: false,
-    };
+    let mut session =
+        Session { sender, pulls, loader, told, leaves: HashMap::new(), inboxes: HashMap::new(), is_draining: false };
     session.run(receiver, loaded, draining).await
 }
 
@@ -99,6 +92,8 @@ impl Drop for Session {
         for (inbox, _) in self.inboxes.values() {
             inbox.close(false);
         }
+        // What the leaves still say is of no use to the root: it has others run what is left.
+        self.sender.close();
     }
 }
 

@@ -14,15 +14,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_broker::carrier::in_process;
+use frond_broker::chaos::{Chaos, ChaosLink, chaos};
 use frond_broker::session::Settings;
 use frond_broker::worker::{Introduction, Loaded, serve};
 use frond_broker::{LeafCode, LeafCodes, LeafLoader, LeafSource, ShippedCode, Workers};
+use frond_root::policy::retry::Retry;
 use frond_root::{
     Answer, CancellationToken, Coverage, EventKind, Events, FailureKind, LeafRunner, PieceSizes, Plan, Request,
     Services, flow,
 };
 use frond_testkit::pieces::{PieceLeaves, Step, integers, joined};
 use frond_testkit::{Merges, Record, ms, request};
+use proptest::prelude::*;
 use tokio::task::AbortHandle;
 
 /// Code of the only leaf.
@@ -55,18 +58,29 @@ impl LeafLoader for Only {
 struct Cluster {
     workers: Workers,
     all: Vec<AbortHandle>,
+    links: Vec<ChaosLink>,
     drains: Vec<CancellationToken>,
+    chaos: Chaos,
 }
 
 impl Cluster {
     fn new() -> Self {
-        Self { workers: Workers::new(0, Settings::default()), all: Vec::new(), drains: Vec::new() }
+        Self::under(Chaos::default())
+    }
+
+    /// A root whose carriers have these faults.
+    fn under(chaos: Chaos) -> Self {
+        let workers = Workers::new(0, Settings::default());
+        Self { workers, all: Vec::new(), links: Vec::new(), drains: Vec::new(), chaos }
     }
 
     /// Adds a worker with these leaves, once it has joined.
     async fn with(mut self, leaves: Option<PieceLeaves>) -> Self {
         let slots = leaves.as_ref().map_or(1, LeafRunner::slots);
         let (root, worker) = in_process();
+        let (worker, link) =
+            chaos(worker, Chaos { seed: self.chaos.seed + self.all.len() as u64, ..self.chaos.clone() });
+        self.links.push(link);
         let workers = self.workers.clone();
         tokio::spawn(async move { workers.converse(root).await });
         let name = format!("w{}", self.all.len());
@@ -178,12 +192,12 @@ async fn local_slots_and_workers_share_a_query() {
 #[tokio::test(start_paused = true)]
 async fn what_a_lost_worker_had_runs_elsewhere_and_costs_no_attempt() {
     let cluster = Cluster::new().with(Some(leaves(1))).await.with(Some(leaves(1))).await;
-    let killed = cluster.all[0].clone();
+    let killed = cluster.links[0].clone();
     tokio::spawn(async move {
         tokio::time::sleep(ms(200)).await;
-        killed.abort();
+        killed.cut();
     });
-    let request = Request { retry: frond_root::policy::retry::Retry { attempts: 1, ..long().retry }, ..long() };
+    let request = Request { retry: Retry { attempts: 1, ..long().retry }, ..long() };
     let asked = cluster.ask(request, integers(&[400, 400, 400])).await;
     asked.is_whole(&[400, 400, 400]);
     assert_eq!(cluster.workers.list().len(), 1);
@@ -220,10 +234,8 @@ async fn a_worker_that_joins_late_helps() {
     let joined = late.clone();
     tokio::spawn(async move {
         tokio::time::sleep(ms(50)).await;
-        let other = Cluster { workers, all: Vec::new(), drains: Vec::new() };
         let (root, worker) = in_process();
-        let pool = other.workers.clone();
-        tokio::spawn(async move { pool.converse(root).await });
+        tokio::spawn(async move { workers.converse(root).await });
         joined.store(true, Ordering::SeqCst);
         let introduction = Introduction { name: "late".to_owned(), slots: 1, ..Introduction::default() };
         serve(worker, Settings::default(), &introduction, Arc::new(Only(Some(leaves(1)))), CancellationToken::new())
@@ -260,4 +272,97 @@ async fn steps_of_leaves_reach_the_root() {
     let cluster = Cluster::new().with(Some(restarts)).await;
     let asked = cluster.ask(long(), integers(&[100])).await;
     asked.is_whole(&[100]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_ends_costs_no_attempt_either() {
+    let cluster = Cluster::new().with(Some(leaves(1))).await.with(Some(leaves(1))).await;
+    let killed = cluster.all[0].clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(ms(200)).await;
+        killed.abort();
+    });
+    let request = Request { retry: Retry { attempts: 1, ..long().retry }, ..long() };
+    let asked = cluster.ask(request, integers(&[400, 400, 400])).await;
+    asked.is_whole(&[400, 400, 400]);
+    assert_eq!(cluster.workers.list().len(), 1);
+}
+
+/// Fault of a worker.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// It is heard no more.
+    Cut,
+    /// It is not heard for so many milliseconds.
+    Pause(u64),
+    /// Its task ends.
+    End,
+    /// It drains.
+    Drain,
+}
+
+fn faults() -> impl Strategy<Value = Vec<(usize, u64, Fault)>> {
+    let fault =
+        prop_oneof![Just(Fault::Cut), (1_u64..2000).prop_map(Fault::Pause), Just(Fault::End), Just(Fault::Drain),];
+    proptest::collection::vec((1_usize..4, 0_u64..800, fault), 0..4)
+}
+
+fn faulty_carriers() -> impl Strategy<Value = Chaos> {
+    (0.0..0.2, 0.0..0.2, 0.0..0.2, 0_u64..20, any::<u32>()).prop_map(|(drop, double, reorder, delay, seed)| Chaos {
+        drop,
+        double,
+        reorder,
+        delay: ms(0)..ms(delay + 1),
+        seed: u64::from(seed),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever happens to all workers but the first, each unit is in the answer once.
+    #[test]
+    fn under_chaos_each_unit_counts_once(
+        counts in proptest::collection::vec(0_u64..400, 1..12),
+        slots in proptest::collection::vec(1_usize..4, 4),
+        faults in faults(),
+        carriers in faulty_carriers(),
+        keeps in 0_u64..3,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async move {
+            let mut cluster = Cluster::under(carriers);
+            for slots in slots {
+                let leaves = PieceLeaves::new(&vec![ms(1); slots], move |_, piece| {
+                    if keeps > 0 && piece.start % (keeps + 1) == 0 { Step::Keep } else { Step::Go }
+                });
+                cluster = cluster.with(Some(leaves)).await;
+            }
+            for (worker, at, fault) in faults {
+                let link = cluster.links[worker].clone();
+                let task = cluster.all[worker].clone();
+                let drain = cluster.drains[worker].clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(ms(at)).await;
+                    match fault {
+                        Fault::Cut => link.cut(),
+                        Fault::End => task.abort(),
+                        Fault::Drain => drain.cancel(),
+                        Fault::Pause(time) => {
+                            link.cut();
+                            tokio::time::sleep(ms(time)).await;
+                            link.heal();
+                        }
+                    }
+                });
+            }
+            let request = Request { deadline: Duration::from_secs(600), ..request() };
+            let asked = cluster.ask(request, integers(&counts)).await;
+            assert!(asked.coverage().complete, "{:?}", asked.coverage());
+            let joined = joined(asked.answer.body().unwrap());
+            for (index, count) in (0_u32..).zip(&counts).filter(|(_, count)| **count > 0) {
+                assert_eq!(joined.get(&index).map(Vec::as_slice), Some([0..*count].as_slice()));
+            }
+        });
+    }
 }

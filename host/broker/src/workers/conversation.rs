@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::{Done, Emission, Outcome, Usage};
+use frond_root::{Done, Emission, FailureKind, Outcome, Usage};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
@@ -235,7 +235,13 @@ impl Conversation {
             let fits = begun && small && took;
             fits.then_some(()).ok_or_else(|| "ended an attempt in a way that cannot be".to_owned())
         })?;
-        let outcome = from_frame(ended, now);
+        let mut outcome = from_frame(ended, now);
+        let is_cancelled = outcome.result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Cancelled);
+        let is_needed = self.held(&of, |held| Ok(held.query.work.stop(held.ticket.id).is_none()))?;
+        if is_cancelled && is_needed {
+            // A worker that stops a leaf which nobody has stopped is about to end.
+            outcome = Outcome::with_its_worker(outcome.ran, "its worker stopped it");
+        }
         if let Some(held) = self.shared.release(self.number, &of, Some(outcome.ran)) {
             if held.is_waiting {
                 held.query.work.resume(held.ticket.id);

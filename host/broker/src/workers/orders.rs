@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::{Content, Failure, Grain, PieceSizes, Ticket, Work};
+use frond_root::{Content, Failure, Grain, PieceSizes, Ticket};
 use tokio::time::Instant;
 
 use super::queries::Query;
