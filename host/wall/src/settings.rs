@@ -19,6 +19,7 @@ pub struct Wall {
     /// Largest memory image of a component, in bytes, that can be made after entering
     /// (`RLIMIT_FSIZE`). With 0, `memfd_create` is refused as unknown, and wasmtime copies the data
     /// of such a component instead.
+    /// This also bounds stdout and stderr if they are regular files, so give the worker pipes.
     pub images: u64,
     /// Lets a thread choose the cores and the priority of other threads. The kernel cannot tell
     /// them from other processes of the same user, so an attacker could slow those down.

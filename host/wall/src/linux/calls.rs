@@ -2,7 +2,8 @@
 //!
 //! The list follows from what runs in a worker: the standard library and glibc's threads (T), tokio
 //! (K), wasmtime with its pool (W), mimalloc (M), and the worker's own code (F). A call without
-//! such a user is refused. glibc's malloc takes the place of mimalloc in tests.
+//! such a user is refused. Seen refused without harm: files that a backtrace opens for its symbols.
+//! glibc's malloc takes the place of mimalloc in tests.
 
 use super::check::{Call, int, wide};
 
