@@ -87,7 +87,8 @@ pub fn over_stream<S: AsyncRead + AsyncWrite + Send + 'static>(stream: S) -> Car
     let (arrived, receiver) = mpsc::channel(UNREAD);
     tokio::spawn(async move {
         while let Some(message) = queued.recv().await {
-            if writer.feed(message).await.is_err() || (queued.is_empty() && writer.flush().await.is_err()) {
+            let written = if queued.is_empty() { writer.send(message).await } else { writer.feed(message).await };
+            if written.is_err() {
                 return;
             }
         }

@@ -8,8 +8,8 @@
 )]
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -54,11 +54,22 @@ impl LeafLoader for Only {
     }
 }
 
+/// Current link of a worker, which has a new one each time it joins.
+type Link = Arc<Mutex<Wire>>;
+
+/// Link of a worker.
+#[derive(Default)]
+struct Wire {
+    link: ChaosLink,
+    /// True once nothing goes through any more.
+    is_cut: bool,
+}
+
 /// A root with workers.
 struct Cluster {
     workers: Workers,
     all: Vec<AbortHandle>,
-    links: Vec<ChaosLink>,
+    links: Vec<Link>,
     drains: Vec<CancellationToken>,
     chaos: Chaos,
 }
@@ -76,20 +87,26 @@ impl Cluster {
 
     /// Adds a worker with these leaves, once it has joined.
     async fn with(mut self, leaves: Option<PieceLeaves>) -> Self {
-        let slots = leaves.as_ref().map_or(1, LeafRunner::slots);
-        let (root, worker) = in_process();
-        let (worker, link) =
-            chaos(worker, Chaos { seed: self.chaos.seed + self.all.len() as u64, ..self.chaos.clone() });
-        self.links.push(link);
-        let workers = self.workers.clone();
-        tokio::spawn(async move { workers.converse(root).await });
-        let name = format!("w{}", self.all.len());
-        let introduction =
-            Introduction { name, slots: u32::try_from(slots).unwrap(), waiting: 0, engine: String::new() };
+        let slots = u32::try_from(leaves.as_ref().map_or(1, LeafRunner::slots)).unwrap();
+        let introduction = Introduction { name: format!("w{}", self.all.len()), slots, ..Introduction::default() };
+        let link = Link::default();
+        self.links.push(link.clone());
         let drain = CancellationToken::new();
         self.drains.push(drain.clone());
-        let serving =
-            async move { serve(worker, Settings::default(), &introduction, Arc::new(Only(leaves)), drain).await };
+        let workers = self.workers.clone();
+        let carriers = Chaos { seed: self.chaos.seed + self.all.len() as u64, ..self.chaos.clone() };
+        let serving = async move {
+            // A lost worker joins again, as one behind a broker does.
+            while !drain.is_cancelled() && !link.lock().unwrap().is_cut {
+                let (root, worker) = in_process();
+                let (worker, own) = chaos(worker, carriers.clone());
+                link.lock().unwrap().link = own;
+                let workers = workers.clone();
+                tokio::spawn(async move { workers.converse(root).await });
+                let loader = Arc::new(Only(leaves.clone()));
+                serve(worker, Settings::default(), &introduction, loader, drain.clone()).await;
+            }
+        };
         self.all.push(tokio::spawn(serving).abort_handle());
         let joined = self.all.len();
         while self.workers.list().len() < joined {
@@ -195,7 +212,7 @@ async fn what_a_lost_worker_had_runs_elsewhere_and_costs_no_attempt() {
     let killed = cluster.links[0].clone();
     tokio::spawn(async move {
         tokio::time::sleep(ms(200)).await;
-        killed.cut();
+        cut(&killed);
     });
     let request = Request { retry: Retry { attempts: 1, ..long().retry }, ..long() };
     let asked = cluster.ask(request, integers(&[400, 400, 400])).await;
@@ -288,6 +305,13 @@ async fn a_worker_that_ends_costs_no_attempt_either() {
     assert_eq!(cluster.workers.list().len(), 1);
 }
 
+/// Cuts a worker off for good.
+fn cut(link: &Link) {
+    let mut wire = link.lock().unwrap();
+    wire.link.cut();
+    wire.is_cut = true;
+}
+
 /// Fault of a worker.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
@@ -345,10 +369,11 @@ proptest! {
                 tokio::spawn(async move {
                     tokio::time::sleep(ms(at)).await;
                     match fault {
-                        Fault::Cut => link.cut(),
+                        Fault::Cut => cut(&link),
                         Fault::End => task.abort(),
                         Fault::Drain => drain.cancel(),
                         Fault::Pause(time) => {
+                            let link = link.lock().unwrap().link.clone();
                             link.cut();
                             tokio::time::sleep(ms(time)).await;
                             link.heal();

@@ -375,6 +375,9 @@ impl Work for Scatter {
     }
 
     fn poll_piece(&self, ticket: &Ticket, now: Instant, _context: &mut Context<'_>) -> Poll<Option<Range<u64>>> {
+        if ticket.share.as_ref().is_some_and(|share| !share.is_begun()) {
+            self.learn_start(ticket, now);
+        }
         Poll::Ready(self.hand_out(ticket, now, |share| share.next(now)))
     }
 
@@ -403,6 +406,10 @@ impl Work for Scatter {
 
     fn start(&self, ticket: &Ticket, now: Instant) {
         let Ticket { id, slot, cut_from, .. } = *ticket;
+        // Units that were leased before are on their way to another process since the claim.
+        if ticket.share.as_ref().is_some_and(|share| share.is_begun()) {
+            self.learn_start(ticket, now);
+        }
         let whole = Stretch::whole(ticket.partition.content.units().count);
         let stretch = ticket.share.as_ref().map(|share| share.stretch()).filter(|stretch| *stretch != whole);
         self.keep(slot, Report::Started { id, slot, at: now, stretch, cut_from });

@@ -241,6 +241,8 @@ impl Work for Inbox {
     fn poll_piece(&self, ticket: &Ticket, now: Instant, context: &mut Context<'_>) -> Poll<Option<Range<u64>>> {
         let Some(share) = ticket.share.as_deref() else { return Poll::Ready(None) };
         let piece = match share.poll_next(now) {
+            // No further units will come.
+            Poll::Pending if self.is_closed() => return Poll::Ready(None),
             Poll::Pending => self.await_lease(ticket, share, now, context.waker()),
             piece => piece,
         };

@@ -57,6 +57,11 @@ impl Scatter {
         lock(&self.shares).merged(took);
     }
 
+    /// Records the time from a claim until the attempt had its first units.
+    pub(super) fn learn_start(&self, ticket: &Ticket, now: Instant) {
+        lock(&self.shares).started(now.saturating_duration_since(ticket.claimed));
+    }
+
     /// True if attempts may start, and none is left to claim.
     fn may_cut(&self, now: Instant) -> bool {
         self.window.pieces.is_some()
@@ -98,9 +103,6 @@ impl Scatter {
         next: impl FnOnce(&Share) -> Option<Range<u64>>,
     ) -> Option<Range<u64>> {
         let share = ticket.share.as_deref()?;
-        if !share.is_begun() {
-            lock(&self.shares).started(now.saturating_duration_since(ticket.claimed));
-        }
         // After its last piece an attempt ends, and its slot looks for a cut itself.
         let piece = next(share)?;
         if self.has_cuttable(now) {
