@@ -72,6 +72,8 @@ struct Shared {
     state: Mutex<State>,
     /// Told when attempts may be claimable.
     nudged: Notify,
+    /// Told when a worker has joined.
+    joined: Notify,
 }
 
 /// Workers and queries, under one lock.
@@ -93,7 +95,8 @@ impl Workers {
     #[must_use]
     pub fn new(local: u32, settings: Settings) -> Self {
         let state = State { local, peers: BTreeMap::new(), queries: Queries::new(), next_peer: 0, next_query: 0 };
-        let shared = Arc::new(Shared { settings, state: Mutex::new(state), nudged: Notify::new() });
+        let shared =
+            Arc::new(Shared { settings, state: Mutex::new(state), nudged: Notify::new(), joined: Notify::new() });
         tokio::spawn(conversation::deal_when_nudged(Arc::downgrade(&shared)));
         Self(shared)
     }
@@ -114,6 +117,17 @@ impl Workers {
     #[must_use]
     pub fn slots(&self) -> usize {
         self.0.slots()
+    }
+
+    /// Waits until there are so many workers.
+    pub async fn joined(&self, count: usize) {
+        loop {
+            let joined = self.0.joined.notified();
+            if self.0.state.lock().peers.len() >= count {
+                return;
+            }
+            joined.await;
+        }
     }
 
     /// All workers, in the order in which they joined.
@@ -203,6 +217,8 @@ impl Shared {
         let number = state.next_peer;
         state.peers.insert(number, Peer::new(join, first, sender, Instant::now()));
         state.count_slots();
+        drop(state);
+        self.joined.notify_waiters();
         number
     }
 

@@ -21,6 +21,7 @@ mod replay;
 mod run_test;
 mod serve;
 mod test;
+mod worker;
 
 pub use bench::{BenchArgs, ProfileBy};
 pub use compile::CompileArgs;
@@ -35,6 +36,7 @@ pub use replay::ReplayArgs;
 pub use run_test::RunTestArgs;
 pub use serve::{ServeArgs, ServeRole, TokenArgs, TokenRole};
 pub use test::TestArgs;
+pub use worker::{BrokerArgs, WorkerArgs, WorkersArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -73,6 +75,8 @@ pub enum Verb {
     /// Runs queries as jobs, which outlive their request: submits, watches and cancels jobs, and
     /// gets their answers.
     Jobs(JobsArgs),
+    /// Runs leaves for roots: for servers and queries on any hosts that use the same broker.
+    Worker(Box<WorkerArgs>),
     /// Makes a token for a server, and the lines for the server's settings.
     Token(TokenArgs),
     /// Makes a folder with an app or a plugin in one of four languages, which builds and passes its
@@ -142,6 +146,10 @@ pub struct QueryArgs {
     /// Memory by which waiting leaves may let this process grow, such as 512MiB [default: 1GiB].
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub waiting_memory: Option<u64>,
+
+    /// Workers that run the leaves.
+    #[command(flatten)]
+    pub workers: WorkersArgs,
 
     /// Size of the pieces of files, such as 1MiB, or `auto` [default: the app's].
     #[arg(long, value_name = "SIZE")]

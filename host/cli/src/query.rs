@@ -26,6 +26,7 @@ use crate::show::style::TermStyle;
 use crate::show::summary::{Extras, Verdict, notes, summary};
 use crate::show::totals::Totals;
 use crate::signals;
+use crate::worker;
 
 /// Runs the verb.
 ///
@@ -38,14 +39,15 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     if args.build {
         app.build()?;
     }
-    let machine = machine(args)?;
     let runtime = runtime()?;
+    let (machine, crew) = worker::crew(&args.workers, machine(args)?, runtime.handle())?;
     let (wired, warnings) = loading::loaded(args.progress, |tell| wire(&app, &machine, runtime.handle(), tell))?;
     out::warn(warnings);
     let request = promises(args, &wired, &query);
     let views = Views::open(args)?;
     let planned = PlanCell::default();
     let answer = ask_it(&runtime, args, &wired, request, &views, &planned);
+    drop(crew);
     // Otherwise a guest stuck in unbounded host work would keep the process from ending.
     runtime.shutdown_background();
     let answer = answer?;

@@ -5,7 +5,8 @@
 //! 2. [`wire`](mod@wire): puts them behind the root's seams, with slots to run leaves on.
 //! 3. [`ask`](mod@ask): runs one query: plan, scatter, gather, merge, answer.
 //!
-//! [`workers`] has leaves run by other processes, here and on other hosts.
+//! [`workers`] has leaves run by other processes, here and on other hosts; [`processes`] starts those
+//! here.
 //!
 //! [`machine`] is shared by all apps of a process. [`compile`] bounds the cost of compiling
 //! components, and [`cache`] keeps them compiled. [`laws`] records whether the answers of an app's
@@ -23,6 +24,7 @@ pub mod laws;
 pub mod load;
 pub mod machine;
 pub mod planning;
+pub mod processes;
 pub mod wire;
 pub mod workers;
 

@@ -24,10 +24,8 @@ use crate::slot_engines::SlotEngines;
 pub enum Origin {
     /// It was compiled now.
     Compiled,
-    /// It was compiled earlier, and loaded from the cache.
+    /// It was compiled earlier, and loaded from the cache or received from another process.
     Cached,
-    /// Another process of the same program has compiled it.
-    Shipped,
 }
 
 /// Component that is ready to be instantiated: checked, compiled and linked.
@@ -100,7 +98,7 @@ impl Plugin {
         let component = unsafe { Component::deserialize(&pool.engine, code) };
         match component {
             Ok(component) => {
-                let made = (component, Origin::Shipped);
+                let made = (component, Origin::Cached);
                 Self::made(sandbox, pool, (&surface, Digest::of(bytes)), made, (roles, metered))
             }
             Err(_) => Self::load(sandbox, bytes, roles, metered),

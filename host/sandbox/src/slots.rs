@@ -152,6 +152,12 @@ impl Slots {
         self.0.0.running.load(Ordering::Relaxed)
     }
 
+    /// Returns the most leaves that may wait without a slot.
+    #[must_use]
+    pub fn room_to_wait(&self) -> usize {
+        self.0.0.waiting.most()
+    }
+
     /// Returns the number of leaves that wait without a slot now.
     #[must_use]
     pub fn waiting(&self) -> usize {

@@ -103,7 +103,7 @@ pub enum NatsError {
     },
     /// The server's permissions do not allow what is needed.
     #[error(
-        "the NATS server at {url} does not let this user do what it must: {why}\n(grant what examples/cluster/nats.conf grants)"
+        "the NATS server at {url} does not let this user do what it must: {why}\n(grant what host/docs/cluster/nats.conf grants)"
     )]
     Forbidden {
         /// The server.

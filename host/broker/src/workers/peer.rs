@@ -29,7 +29,6 @@ pub(super) struct Held {
 pub(super) struct Peer {
     pub(super) name: String,
     pub(super) version: String,
-    pub(super) engine: String,
     pub(super) slots: u32,
     waiting: u32,
     /// Number of its first slot among those of all workers.
@@ -55,7 +54,6 @@ impl Peer {
         Self {
             name: join.name,
             version: join.version,
-            engine: join.engine,
             slots: join.slots.clamp(1, super::MAX_WORKER_SLOTS),
             waiting: join.waiting,
             first,

@@ -1,4 +1,4 @@
-//! The server configuration of `examples/cluster`: it allows what roots and workers need, and
+//! The server configuration of `host/docs/cluster`: it allows what roots and workers need, and
 //! nothing else.
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ const PASSWORDS: [(&str, &str); 3] = [
 ];
 
 fn server() -> Option<Nats> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/cluster/nats.conf");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../host/docs/cluster/nats.conf");
     Nats::start_with(&std::fs::read_to_string(path).unwrap(), &PASSWORDS)
 }
 
@@ -48,7 +48,7 @@ async fn a_user_in_the_wrong_place_is_told_so() {
     let error = connect(&login(&server, "worker-1")).await.unwrap().root("a root").await.unwrap_err();
     assert!(matches!(&error, NatsError::Forbidden { .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains("Permissions Violation") && text.contains("examples/cluster/nats.conf"), "{text}");
+    assert!(text.contains("Permissions Violation") && text.contains("host/docs/cluster/nats.conf"), "{text}");
     let error = connect(&login(&server, "root")).await.unwrap().worker("a worker").await.unwrap_err();
     assert!(matches!(&error, NatsError::Forbidden { .. }), "{error}");
     // The name of another user, with the own password.

@@ -111,6 +111,11 @@ impl Waiting {
         }
     }
 
+    /// Returns the most tasks.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
     /// Returns the number of tasks.
     pub(super) fn count(&self) -> usize {
         lock(&self.list).tasks.len()

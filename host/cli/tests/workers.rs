@@ -1,0 +1,154 @@
+//! Workers, from outside: processes of this machine, and workers behind a NATS server, give the
+//! answers of one process, whatever is killed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests stop the test where it is"
+)]
+
+mod kit;
+
+use frond_testkit::Nats;
+use kit::{Ended, Frond, Running, frond};
+
+/// Queries whose answers do not depend on who runs the leaves.
+const QUERIES: [&[&str]; 4] = [
+    &["examples/rail", r#"{"from":"London","budget":60}"#],
+    &["examples/wordcount", r#"{"top":5}"#, "--input", "host/docs/*.md"],
+    &["examples/grep", r#"{"pattern":"limit"}"#, "--input", "host/**/*.rs"],
+    &["examples/pi", r#"{"seed":1}"#],
+];
+
+fn query(args: &[&str]) -> Frond {
+    frond(["query"]).args(args).args(["--deadline", "100s"])
+}
+
+/// Starts a worker of the server, which has joined its roots once they speak to it.
+fn worker(nats: &Nats, name: &str) -> Running {
+    let mut worker = frond(["worker", "--nats", &nats.url(), "--name", name, "--slots", "1", "--trust-roots"]).start();
+    worker.wait_for("worker ");
+    worker
+}
+
+/// Asks a query of sleeping leaves, with all of its events.
+fn sleepers(nats: &Nats, leaves: usize) -> Frond {
+    let partitions: Vec<_> = (0..leaves).map(|leaf| format!(r#"{{"key":"sleep-ms:20-{leaf}"}}"#)).collect();
+    let text = format!(r#"{{"query":{{"fault":"sleep-ms:20"}},"partitions":[{}]}}"#, partitions.join(","));
+    query(&[
+        "examples/faulty",
+        &text,
+        "--floor",
+        "all",
+        "--progress",
+        "json",
+        "--local",
+        "false",
+        "--nats",
+        &nats.url(),
+    ])
+}
+
+fn count(ended: &Ended) -> u64 {
+    ended.json()["count"].as_u64().unwrap_or_else(|| panic!("no count: {}", ended.out()))
+}
+
+#[test]
+fn worker_processes_give_the_answers_of_one_process() {
+    for args in QUERIES {
+        let alone = query(args).run().expect(0);
+        let apart = query(args).args(["--workers", "2"]).run().expect(0);
+        assert_eq!(alone.out(), apart.out(), "{args:?}");
+    }
+}
+
+#[test]
+fn workers_behind_a_broker_give_the_answers_of_one_process() {
+    let Some(nats) = Nats::start() else { return };
+    let _workers = [worker(&nats, "a"), worker(&nats, "b")];
+    for args in QUERIES {
+        let alone = query(args).run().expect(0);
+        for local in ["false", "true"] {
+            let apart = query(args).args(["--nats", &nats.url(), "--local", local]).run().expect(0);
+            assert_eq!(alone.out(), apart.out(), "{args:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_killed_worker_had_runs_elsewhere() {
+    let Some(nats) = Nats::start() else { return };
+    let mut killed = worker(&nats, "killed");
+    let _other = worker(&nats, "other");
+    let mut asked = sleepers(&nats, 400).start();
+    asked.wait_for("attempt-ended");
+    killed.signal("KILL");
+    let ended = asked.end().expect(0);
+    assert_eq!(count(&ended), 400);
+}
+
+#[test]
+fn a_worker_that_stands_still_is_replaced_and_joins_again() {
+    let Some(nats) = Nats::start() else { return };
+    let mut stopped = worker(&nats, "stopped");
+    let _other = worker(&nats, "other");
+    let mut asked = sleepers(&nats, 400).start();
+    asked.wait_for("attempt-ended");
+    stopped.signal("STOP");
+    let ended = asked.end().expect(0);
+    assert_eq!(count(&ended), 400);
+    stopped.signal("CONT");
+    drop(_other);
+    // Only the one that stood still is left.
+    let ended = sleepers(&nats, 3).run().expect(0);
+    assert_eq!(count(&ended), 3);
+}
+
+#[test]
+fn a_worker_drains_at_sigterm() {
+    let Some(nats) = Nats::start() else { return };
+    let mut drained = worker(&nats, "drained");
+    let _other = worker(&nats, "other");
+    let mut asked = sleepers(&nats, 400).start();
+    asked.wait_for("attempt-ended");
+    drained.signal("TERM");
+    drained.end().expect(0);
+    let ended = asked.end().expect(0);
+    assert_eq!(count(&ended), 400);
+    assert!(!ended.err().contains("\"lost\""), "{}", ended.err());
+}
+
+#[test]
+fn a_broker_that_returns_is_found_again() {
+    let Some(mut nats) = Nats::start() else { return };
+    let _worker = worker(&nats, "a");
+    assert_eq!(count(&sleepers(&nats, 3).run().expect(0)), 3);
+    nats.kill9();
+    nats.start_again();
+    assert_eq!(count(&sleepers(&nats, 3).run().expect(0)), 3);
+}
+
+#[test]
+fn grants_are_the_workers_own() {
+    let Some(nats) = Nats::start() else { return };
+    let folder = kit::Folder::with_app("echo", "[grants]\nenv = [\"FROND_SECRET\"]\n[source]\nkind = \"query\"\n");
+    folder.link_plugin("faulty");
+    let _worker = worker(&nats, "strict");
+    let asked = folder
+        .frond("query echo")
+        .arg(r#"{"query":{},"partitions":[{"key":"ok"}]}"#)
+        .args(["--nats", &nats.url(), "--local", "false", "--deadline", "2s"])
+        .env("FROND_SECRET", "of the root")
+        .run();
+    assert_ne!(asked.code, Some(0), "{}", asked.out());
+}
+
+#[test]
+fn wrong_command_lines_say_what_to_do() {
+    let alone = frond(["worker"]).run().expect(64);
+    assert!(alone.err().contains("--nats"), "{}", alone.err());
+    let nobody = frond(["worker", "--nats", "nats://127.0.0.1:1"]).run();
+    assert!(nobody.code == Some(69) || nobody.code == Some(64), "{:?} {}", nobody.code, nobody.err());
+    assert!(nobody.err().contains("127.0.0.1:1"), "{}", nobody.err());
+}
