@@ -7,6 +7,7 @@
 #                  for one), then every attack in full
 #   make bench     the figures of BENCHMARKS.md, measured on this machine
 #   make plugins   the guests, built for wasm32-wasip2
+#   make cluster   a broker, two workers and a root; one worker is killed in the midst of a query
 #   make languages the rail leaf in Python, JavaScript and C; also one by one, as make guests-python
 #   make lint      format, clippy, docs
 #   make screenshots  renews the pictures of the page in host/page/docs
@@ -14,7 +15,7 @@
 #                  cargo-fuzz
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test types soak bench fuzz screenshots plugins lint format clippy docs setup host tools browser-tools api-tools database-tools broker-tools languages guests-python guests-javascript guests-c
+.PHONY: demo cluster test types soak bench fuzz screenshots plugins lint format clippy docs setup host tools browser-tools api-tools database-tools broker-tools languages guests-python guests-javascript guests-c
 
 # Guests have a separate target folder. So builds of guests and of the host never wait for each
 # other's locks, and the components are where the examples' frond.toml names them, whatever
@@ -98,6 +99,9 @@ demo: plugins host
 	@grep -o '"complete":false.*' $(RUNS)/stalled.json | sed 's/^/   the answer says: /'
 	@echo
 	@$(FROND) explain $(RUNS)/stalled.ndjson
+
+cluster: plugins host broker-tools
+	@host/docs/cluster/demo.sh
 
 lint: format clippy docs
 
