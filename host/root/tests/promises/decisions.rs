@@ -11,6 +11,7 @@ use frond_root::answer::Timings;
 use frond_root::event::GatherEnd;
 use frond_root::gather::{Action, Demand, Gather, Reached};
 use frond_root::policy::budget::Budget;
+use frond_root::policy::retry::Retry;
 use frond_root::{Done, Emission, FailureKind, Floor, Outcome, QueryId, Status, Usage};
 use frond_testkit::{ms, plan};
 use tokio::time::Instant;
@@ -58,6 +59,24 @@ fn partial() -> Outcome {
 
 fn failed(kind: FailureKind) -> Outcome {
     Outcome::failed(kind, Duration::ZERO, "scripted")
+}
+
+#[test]
+fn attempts_that_are_lost_with_their_workers_cost_nothing_until_it_is_often() {
+    let rules = Retry { attempts: 1, ..Retry::QUERY };
+    let mut desk = Desk::new(1, Floor::All);
+    desk.gather = desk.gather.retrying(rules);
+    let lost = || Outcome::with_its_worker(Duration::ZERO, "scripted");
+    for at in 0..5 {
+        desk.started(0, at * 10);
+        let actions = desk.ended(0, at * 10 + 5, lost(), None);
+        assert!(
+            matches!(actions[..], [Action::Retry { partition: 0, rest: None, at: now }] if now == desk.start + ms(at * 10 + 5))
+        );
+    }
+    desk.started(0, 60);
+    let actions = desk.ended(0, 65, lost(), None);
+    assert!(matches!(actions[..], [Action::Missing { partition: 0, status: Status::Failed, .. }]), "{actions:?}");
 }
 
 #[test]

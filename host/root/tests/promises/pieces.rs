@@ -3,6 +3,7 @@
 #![allow(clippy::single_range_in_vec_init, reason = "a list of ranges may have one")]
 
 mod cutting;
+mod leasing;
 mod ledger;
 mod lives;
 
