@@ -1,5 +1,5 @@
-//! Outcomes of attempts as frames. Both sides bound them: a worker, so that a root takes them, and a
-//! root, because it believes nothing.
+//! Outcomes of attempts as frames. Both sides bound them: a worker, so that a root takes them, and
+//! a root, because it believes nothing.
 
 use std::time::Duration;
 

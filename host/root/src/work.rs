@@ -242,8 +242,8 @@ pub trait LeafRunner: Send + Sync {
     /// The most leaves at once, at least 1.
     fn slots(&self) -> usize;
 
-    /// The slots of this process alone: workers may join and leave, and say any number. What a query
-    /// needs for its slots is computed with these.
+    /// The slots of this process alone. Workers may join and leave, and say any number: what a
+    /// query needs for its slots is computed with these.
     fn own_slots(&self) -> usize {
         self.slots()
     }

@@ -8,8 +8,8 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 /// The most fields of one frame: those of many thousand log lines.
 const MAX_FIELDS: usize = 1 << 16;
 
-/// Returns true if a frame has at most [`MAX_FIELDS`], those of its content included. Deeper ones do
-/// not add up: no message in a content has a repeated field.
+/// Returns true if a frame has at most [`MAX_FIELDS`], those of its content included. Deeper ones
+/// do not add up: no message in a content has a repeated field.
 pub(super) fn are_few(mut frame: &[u8]) -> Result<bool, DecodeError> {
     let mut count = 0;
     while frame.has_remaining() && count <= MAX_FIELDS {

@@ -27,7 +27,7 @@ use crate::outcome::to_frame;
 use crate::session::FrameSender;
 
 /// The longest time of a leaf: a year.
-const MOST_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const MOST_TIME: Duration = Duration::from_secs(365 * 86_400);
 /// Bytes queued for a root above which no partials are handed over before the end of a leaf.
 const MOST_UNSENT: usize = 32 << 20;
 /// Bytes queued for a root above which the session ends: it does not read.
