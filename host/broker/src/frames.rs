@@ -15,6 +15,9 @@ pub const MAX_PULL: u64 = 1 << 20;
 pub const MAX_INLINE: u64 = 256 << 10;
 /// The most attempts on their way to a worker, for each of its slots.
 pub const MOST_AHEAD: usize = 64;
+/// Smaller bytes are copied if they are kept for long: the packet that they came in may be as large
+/// as two of them.
+const SMALL: usize = 256 << 10;
 /// The most attempts in one frame that gives them back.
 pub const MOST_GIVEN_BACK: usize = 1024;
 
@@ -466,6 +469,11 @@ pub struct Pull {
 /// The worker takes no more attempts.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Drain {}
+
+/// Copies small bytes out of the packet that they came in, to be kept for long.
+pub(crate) fn owned(bytes: Bytes) -> Bytes {
+    if bytes.len() < SMALL { Bytes::copy_from_slice(&bytes) } else { bytes }
+}
 
 /// Bytes of a frame.
 #[must_use]

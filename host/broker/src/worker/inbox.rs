@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::content::{InlineContent, PulledContent, Pulls};
 use super::load::Load;
 use crate::frames::{
-    self, AttemptOf, Emitted, GivenBack, Lease, MOST_GIVEN_BACK, More, Open, Order, Said, Started, Unit, Waits,
+    self, AttemptOf, Emitted, GivenBack, Lease, MOST_GIVEN_BACK, More, Open, Order, Said, Started, Unit, Waits, owned,
 };
 use crate::outcome::to_frame;
 use crate::session::FrameSender;
@@ -84,7 +84,7 @@ impl Inbox {
         let Open { query, bytes, caller, app, background, .. } = open;
         Arc::new(Self {
             query,
-            bytes,
+            bytes: owned(bytes),
             tenant: Tenant { caller: caller.into(), app: app.into() },
             background: background.map(|weight| weight.max(1)),
             sender,

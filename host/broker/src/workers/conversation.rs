@@ -5,7 +5,6 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use frond_root::{Done, Emission, FailureKind, Outcome};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
@@ -17,7 +16,7 @@ use super::shared::Shared;
 use super::supplies::Supplies;
 use crate::carrier::Carrier;
 use crate::frames::{
-    self, AttemptOf, Emitted, Ended, GivenBack, Lease, More, Need, Pull, Refuse, Said, Started, Waits,
+    self, AttemptOf, Emitted, Ended, GivenBack, Lease, More, Need, Pull, Refuse, Said, Started, Waits, owned,
 };
 use crate::label::line;
 use crate::outcome::from_frame;
@@ -34,8 +33,6 @@ const MOST_UNREAD: usize = 2;
 const MOST_REFUSED: usize = 1000;
 /// The most bytes of a reason that a worker gives.
 const MOST_REASON: usize = 4096;
-/// A smaller partial is copied: the packet that it came in may be as large as two of them.
-const SMALL: usize = 256 << 10;
 
 /// Talks with a worker until it is lost.
 pub(super) async fn converse(shared: &Arc<Shared>, carrier: Carrier) -> Lost {
@@ -325,9 +322,4 @@ fn took(held: &Held, ended: &Ended) -> bool {
         (None, None) => true,
         _ => false,
     }
-}
-
-/// Copies a small partial out of the packet that it came in.
-fn owned(partial: Bytes) -> Bytes {
-    if partial.len() < SMALL { Bytes::copy_from_slice(&partial) } else { partial }
 }
