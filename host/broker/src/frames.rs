@@ -4,14 +4,28 @@
 //! Times are in microseconds and always times left, never points in time: each side has its own
 //! clock. The root owns the shares of all partitions, and leases their units to workers.
 
+mod fields;
+
 use bytes::Bytes;
 use prost::Message as _;
+
+/// The most bytes of one pull of a content.
+pub const MAX_PULL: u64 = 1 << 20;
+/// The largest content that goes to a worker with its order, in bytes.
+pub const MAX_INLINE: u64 = 256 << 10;
+/// The most attempts on their way to a worker, for each of its slots.
+pub const MOST_AHEAD: usize = 64;
+/// Smaller bytes are copied if they are kept for long: the packet that they came in may be as large
+/// as two of them.
+const SMALL: usize = 256 << 10;
+/// The most attempts in one frame that gives them back.
+pub const MOST_GIVEN_BACK: usize = 1024;
 
 /// One frame.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Frame {
-    /// What it says; `None` in a frame of a later version of the protocol.
-    #[prost(oneof = "Said", tags = "1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26")]
+    /// Content; `None` in a frame of a later version of the protocol.
+    #[prost(oneof = "Said", tags = "1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26")]
     pub said: Option<Said>,
 }
 
@@ -39,6 +53,9 @@ pub enum Said {
     /// The worker is to take no more attempts, and to leave once it has ended those that run.
     #[prost(message, tag = "7")]
     Leave(Leave),
+    /// The worker is to give back the attempts of a query that no slot has claimed.
+    #[prost(message, tag = "8")]
+    Return(Return),
     /// The worker introduces itself: its first frame.
     #[prost(message, tag = "16")]
     Join(Join),
@@ -129,6 +146,9 @@ pub struct Code {
     /// Reason why the root has no code.
     #[prost(string, optional, tag = "5")]
     pub missing: Option<String>,
+    /// True if no query needs it any more.
+    #[prost(bool, tag = "6")]
+    pub is_over: bool,
 }
 
 /// Attempts to run.
@@ -255,6 +275,14 @@ pub struct Content {
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Leave {}
 
+/// A worker is to give back the attempts of a query that no slot has claimed.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct Return {
+    /// Number of the query within the session.
+    #[prost(uint64, tag = "1")]
+    pub query: u64,
+}
+
 /// A worker introduces itself.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Join {
@@ -362,9 +390,9 @@ pub struct Ended {
     /// Time without a slot.
     #[prost(uint64, tag = "5")]
     pub waited: u64,
-    /// Longest waits: pairs of the times before the end at which they began and ended.
-    #[prost(uint64, repeated, tag = "6")]
-    pub waits: Vec<u64>,
+    /// Longest waits.
+    #[prost(message, repeated, tag = "6")]
+    pub waits: Vec<Span>,
     /// Fuel that the call used.
     #[prost(uint64, tag = "7")]
     pub fuel: u64,
@@ -388,7 +416,18 @@ pub struct Ended {
     pub output: u64,
 }
 
-/// How far a leaf came with its share.
+/// Span of time, by its distances from the end of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Span {
+    /// Time from its begin to the end of the attempt.
+    #[prost(uint64, tag = "1")]
+    pub began: u64,
+    /// Time from its end to the end of the attempt.
+    #[prost(uint64, tag = "2")]
+    pub ended: u64,
+}
+
+/// Progress of a leaf with its share.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct Took {
     /// Unit after the last that it took.
@@ -431,6 +470,11 @@ pub struct Pull {
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Drain {}
 
+/// Copies small bytes out of the packet that they came in, to be kept for long.
+pub(crate) fn owned(bytes: Bytes) -> Bytes {
+    if bytes.len() < SMALL { Bytes::copy_from_slice(&bytes) } else { bytes }
+}
+
 /// Bytes of a frame.
 #[must_use]
 pub fn encoded(said: Said) -> Bytes {
@@ -442,5 +486,9 @@ pub fn encoded(said: Said) -> Bytes {
 /// # Errors
 /// Bytes that are no frame.
 pub fn decoded(bytes: Bytes) -> Result<Option<Said>, String> {
-    Frame::decode(bytes).map(|frame| frame.said).map_err(|error| format!("sent what is no frame: {error}"))
+    let wrong = |error| format!("sent what is no frame: {error}");
+    if !fields::are_few(&bytes).map_err(wrong)? {
+        return Err("sent a frame of too many fields".to_owned());
+    }
+    Frame::decode(bytes).map(|frame| frame.said).map_err(wrong)
 }

@@ -14,6 +14,7 @@ pub mod carrier;
 pub mod chaos;
 pub mod cluster;
 pub mod frames;
+mod label;
 pub mod nats;
 mod outcome;
 pub mod session;

@@ -29,6 +29,7 @@ use frond_tls::{Trust, TrustError, rustls};
 use tokio::time::timeout;
 
 use crate::carrier::MAX_MESSAGE;
+use crate::label::is_label;
 use link::{Events, Link};
 use names::{ANY, Subjects};
 
@@ -119,7 +120,7 @@ impl Nats {
 }
 
 fn check_label(name: &str) -> Result<(), NatsError> {
-    if names::is_label(name) { Ok(()) } else { Err(NatsError::Name { name: name.to_owned() }) }
+    if is_label(name) { Ok(()) } else { Err(NatsError::Name { name: name.to_owned() }) }
 }
 
 /// Connects to a NATS server. Later losses of the connection are repaired for as long as anybody

@@ -1,19 +1,32 @@
-//! Outcomes of attempts as frames.
+//! Outcomes of attempts as frames. Both sides bound them: a worker, so that a root takes them, and
+//! a root, because it believes nothing.
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use frond_root::quote::shortened;
 use frond_root::share::Part;
 use frond_root::waits::Waits;
 use frond_root::{Failure, FailureKind, Outcome, Usage};
 use tokio::time::Instant;
 
-use crate::frames::{AttemptOf, Ended, Took};
+use crate::frames::{AttemptOf, Ended, Span, Took};
 
-/// The most bytes of a failure's texts that a root accepts; beyond them only its kind is known.
-pub(crate) const MAX_FAILURE: usize = 1 << 20;
-/// The most bytes of log lines of a success that a root accepts.
-pub(crate) const MAX_LOG: usize = 1 << 20;
+/// The most bytes of a failure as JSON. One whose texts are bounded has fewer, also if each of
+/// their characters is escaped.
+const MAX_FAILURE: usize = 4 << 20;
+/// The most bytes of a failure's message.
+const MAX_MESSAGE: usize = 16 << 10;
+/// The most lines of a failure's backtrace.
+const MAX_BACKTRACE: usize = 64;
+/// The most bytes of one of them.
+const MAX_BACKTRACE_LINE: usize = 1 << 10;
+/// The most bytes of log lines of one attempt, of which the last are kept.
+const MAX_LOG: usize = 256 << 10;
+/// Bytes that a log line counts beyond its own.
+const LINE: usize = 32;
+/// The largest number that a worker may report: programs that read it as JSON have no larger one.
+const MAX_NUMBER: u64 = 1 << 53;
 
 /// Microseconds of a time.
 #[must_use]
@@ -21,19 +34,45 @@ pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Writes a failure.
+/// Writes a failure, with bounded texts.
 #[must_use]
 pub(crate) fn failure_to_bytes(failure: &Failure) -> Bytes {
-    serde_json::to_vec(failure).unwrap_or_default().into()
+    serde_json::to_vec(&bounded(failure.clone())).unwrap_or_default().into()
 }
 
 /// Reads a failure. One that cannot be read is a loss: it says nothing about the leaf.
 #[must_use]
 pub(crate) fn failure_of(bytes: &[u8]) -> Box<Failure> {
     let read = (bytes.len() <= MAX_FAILURE).then(|| serde_json::from_slice(bytes).ok()).flatten();
-    Box::new(
-        read.unwrap_or_else(|| Failure::new(FailureKind::Lost, "its worker reported a failure that cannot be read")),
-    )
+    let unread = || Failure::new(FailureKind::Lost, "its worker reported a failure that cannot be read");
+    Box::new(read.map_or_else(unread, bounded))
+}
+
+/// Shortens the texts of a failure.
+fn bounded(failure: Failure) -> Failure {
+    let Failure { message, mut backtrace, log, before, omitted, .. } = failure;
+    let bytes = |message: &str, backtrace: &[String], log: &[String]| {
+        (message.len() + backtrace.iter().chain(log).map(String::len).sum::<usize>()) as u64
+    };
+    let all = bytes(&message, &backtrace, &log);
+    let message = shortened(message, MAX_MESSAGE);
+    backtrace.truncate(MAX_BACKTRACE);
+    let backtrace: Vec<_> = backtrace.into_iter().map(|line| shortened(line, MAX_BACKTRACE_LINE)).collect();
+    let log = last_lines(log);
+    let omitted = omitted.min(MAX_NUMBER) + all.saturating_sub(bytes(&message, &backtrace, &log));
+    Failure { message, backtrace, log, omitted, before: Vec::new(), ..failure }.after(&before)
+}
+
+/// The last log lines, of at most [`MAX_LOG`] bytes.
+fn last_lines(mut log: Vec<String>) -> Vec<String> {
+    let mut left = MAX_LOG;
+    let fits = |line: &&String| {
+        let rest = left.checked_sub(line.len() + LINE);
+        left = rest.unwrap_or_default();
+        rest.is_some()
+    };
+    let kept = log.iter().rev().take_while(fits).count();
+    log.split_off(log.len() - kept)
 }
 
 /// Writes an outcome.
@@ -45,43 +84,48 @@ pub(crate) fn to_frame(of: AttemptOf, outcome: Outcome, part: Option<Part>, now:
         Err(failure) => (Bytes::new(), Some(failure_to_bytes(&failure))),
     };
     let before = |at: Instant| micros(now.saturating_duration_since(at));
+    let span = |(from, to): &(Instant, Instant)| Span { began: before(*from), ended: before(*to) };
     Ended {
         of,
         partial,
         failure,
         ran: micros(ran),
         waited: micros(waits.total()),
-        waits: waits.spans().iter().flat_map(|(from, to)| [before(*from), before(*to)]).collect(),
+        waits: waits.spans().iter().map(span).collect(),
         fuel: usage.fuel,
         memory: usage.memory,
         output: usage.output,
         logged: usage.log,
-        log,
+        log: last_lines(log),
         earlier,
         took: part.map(|part| Took { taken: part.taken, is_skipped: part.skipped, has_asked: part.asked }),
     }
 }
 
-/// Reads an outcome.
+/// Reads the outcome of an attempt that was claimed at `since`. None of its times is longer than
+/// the time since then.
 #[must_use]
-pub(crate) fn from_frame(ended: Ended, now: Instant) -> Outcome {
+pub(crate) fn from_frame(ended: Ended, since: Instant, now: Instant) -> Outcome {
     let Ended { partial, failure, ran, waited, waits, fuel, memory, output, logged, log, earlier, .. } = ended;
-    let at = |before: u64| now.checked_sub(Duration::from_micros(before)).unwrap_or(now);
-    let spans = waits.chunks_exact(2).filter_map(|span| match span {
-        [from, to] if from >= to => Some((at(*from), at(*to))),
-        _ => None,
-    });
-    let size = log.iter().map(String::len).sum::<usize>();
+    let most = now.saturating_duration_since(since);
+    let time = |micros: u64| Duration::from_micros(micros).min(most);
+    let at = |before: u64| now.checked_sub(time(before)).unwrap_or(now);
+    let spans = waits.iter().filter(|span| span.began >= span.ended).map(|span| (at(span.began), at(span.ended)));
+    let number = |number: u64| number.min(MAX_NUMBER);
+    let usage = Usage { fuel: number(fuel), memory: number(memory), output: number(output), log: number(logged) };
     Outcome {
         result: match failure {
             None => Ok(partial),
             Some(failure) => Err(failure_of(&failure)),
         },
-        ran: Duration::from_micros(ran),
-        waits: Waits::summed(Duration::from_micros(waited), spans),
-        usage: Usage { fuel, memory, output, log: logged },
-        log: if size <= MAX_LOG { log } else { Vec::new() },
+        ran: time(ran),
+        waits: Waits::summed(time(waited), spans),
+        usage,
+        log: last_lines(log),
         earlier,
         is_worker_lost: false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 
 mod content;
 mod inbox;
+mod load;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -20,11 +21,11 @@ use tokio_util::sync::CancellationToken;
 
 use content::Pulls;
 use inbox::Inbox;
-
-pub use content::MAX_PULL;
+use load::Load;
 
 use crate::carrier::Carrier;
 use crate::frames::{self, AttemptOf, Code, Drain, GivenBack, Join, Need, Open, Order, Refuse, Run, Said};
+use crate::label::{MAX_LABEL, line};
 use crate::session::{self, FrameReceiver, FrameSender, Lost, Settings};
 
 /// A worker's introduction.
@@ -76,12 +77,15 @@ pub async fn serve(
 ) -> Lost {
     let (sender, receiver) = session::open(carrier, settings);
     let Introduction { name, slots, waiting, engine } = introduction.clone();
+    let name = line(&name, MAX_LABEL);
+    let load = Arc::new(Load::new(slots, waiting));
     let version = env!("CARGO_PKG_VERSION").to_owned();
     sender.post(frames::encoded(Said::Join(Join { name, slots, waiting, version, engine })));
     let pulls = Pulls::new(sender.clone());
     let (told, loaded) = mpsc::unbounded_channel();
-    let mut session =
-        Session { sender, pulls, loader, told, leaves: HashMap::new(), inboxes: HashMap::new(), is_draining: false };
+    let leaves = HashMap::new();
+    let inboxes = HashMap::new();
+    let mut session = Session { sender, pulls, load, loader, told, leaves, inboxes, is_draining: false };
     session.run(receiver, loaded, draining).await
 }
 
@@ -89,34 +93,54 @@ impl Drop for Session {
     /// Stops the leaves of a root that is lost, also when the session's future is dropped.
     fn drop(&mut self) {
         self.pulls.close();
-        for (inbox, _) in self.inboxes.values() {
-            inbox.close(false);
+        for query in self.inboxes.values() {
+            query.inbox.close(false);
         }
         // What the leaves still say is of no use to the root: it has others run what is left.
         self.sender.close();
     }
 }
 
+/// The most leaves of one root.
+const MOST_LEAVES: usize = 10_000;
+
 /// State of a leaf's code.
 enum Leaf {
-    /// The root is asked for it, or it is being loaded. These queries wait for it.
+    /// The root is asked for it. These queries wait for it.
     Awaited(Vec<u64>),
+    /// It is being loaded. These queries wait for it.
+    Loading(Vec<u64>),
+    /// Its leaves can run.
     Ready(Arc<dyn LeafRunner>),
-    Refused,
+    /// It cannot run here: the reason.
+    Refused(String),
 }
 
+/// Query of a root.
+struct Query {
+    inbox: Arc<Inbox>,
+    /// Name of its leaf.
+    leaf: Bytes,
+    /// Bytes that it counts in the load.
+    bytes: usize,
+}
+
+/// Runner of a leaf, or the reason why there is none.
+type LoadedLeaf = Result<Arc<dyn LeafRunner>, String>;
+
 /// Result of a loading.
-type LoadResult = (Bytes, Result<Arc<dyn LeafRunner>, String>);
+type LoadResult = (Bytes, LoadedLeaf);
 
 /// One session with a root.
 struct Session {
     sender: FrameSender,
     pulls: Arc<Pulls>,
+    load: Arc<Load>,
     loader: Arc<dyn LeafLoader>,
     told: mpsc::UnboundedSender<LoadResult>,
     leaves: HashMap<Bytes, Leaf>,
-    /// Queries by number, each with the name of its leaf.
-    inboxes: HashMap<u64, (Arc<Inbox>, Bytes)>,
+    /// Queries by number.
+    inboxes: HashMap<u64, Query>,
     is_draining: bool,
 }
 
@@ -131,10 +155,12 @@ impl Session {
             tokio::select! {
                 frame = receiver.recv() => match frame {
                     Err(lost) => return lost,
-                    Ok(frame) => match frames::decoded(frame) {
-                        Ok(said) => said.into_iter().for_each(|said| self.hear(said)),
-                        Err(why) => return Lost::Protocol(why),
-                    },
+                    Ok(frame) => {
+                        let heard = frames::decoded(frame);
+                        if let Err(why) = heard.and_then(|said| said.map_or(Ok(()), |said| self.hear(said))) {
+                            return Lost::Protocol(why);
+                        }
+                    }
                 },
                 Some((leaf, result)) = loaded.recv() => self.loaded(&leaf, result),
                 () = draining.cancelled(), if !self.is_draining => self.drain(),
@@ -146,19 +172,26 @@ impl Session {
         }
     }
 
-    fn hear(&mut self, said: Said) {
+    /// Acts on a frame. An error is what the root did wrong.
+    fn hear(&mut self, said: Said) -> Result<(), String> {
         match said {
-            Said::Open(open) => self.open(open),
+            Said::Open(open) => self.open(open)?,
             Said::Code(code) => self.load(code),
-            Said::Run(run) => self.take(run),
+            Said::Run(run) => self.take(run)?,
             Said::Lease(lease) => {
-                if let Some((inbox, _)) = self.inboxes.get(&lease.of.query) {
-                    inbox.lease(&lease);
+                if let Some(query) = self.inboxes.get(&lease.of.query) {
+                    query.inbox.lease(&lease);
+                }
+            }
+            Said::Return(of) => {
+                if let Some(query) = self.inboxes.get(&of.query) {
+                    query.inbox.give_waiting_back();
                 }
             }
             Said::Stop(stop) => {
-                if let Some((inbox, _)) = self.inboxes.remove(&stop.query) {
-                    inbox.close(stop.is_late);
+                if let Some(query) = self.inboxes.remove(&stop.query) {
+                    query.inbox.close(stop.is_late);
+                    self.load.closed(query.bytes);
                 }
             }
             Said::Content(content) => self.pulls.answered(content),
@@ -167,29 +200,37 @@ impl Session {
             _ => {}
         }
         self.sender.set_busy(!self.inboxes.is_empty());
+        Ok(())
     }
 
     /// Takes attempts to run. Those that cannot run are given back.
-    fn take(&self, run: Run) {
-        let Some((inbox, leaf)) = self.inboxes.get(&run.query) else {
+    fn take(&self, run: Run) -> Result<(), String> {
+        let Some(Query { inbox, leaf, .. }) = self.inboxes.get(&run.query) else {
             let of = |order: Order| AttemptOf { query: run.query, partition: order.partition, number: order.number };
             let of = run.orders.into_iter().map(of).collect();
-            return self.sender.post(frames::encoded(Said::GivenBack(GivenBack { of })));
+            self.sender.post(frames::encoded(Said::GivenBack(GivenBack { of })));
+            return Ok(());
         };
+        self.load.take(&run.orders)?;
         inbox.take(run.orders, Instant::now());
         match self.leaves.get(leaf) {
             _ if self.is_draining => inbox.give_waiting_back(),
             Some(Leaf::Ready(runner)) => runner.nudge(),
-            Some(Leaf::Refused) => inbox.give_waiting_back(),
-            Some(Leaf::Awaited(_)) | None => {}
+            Some(Leaf::Refused(_)) | None => inbox.give_waiting_back(),
+            Some(Leaf::Awaited(_) | Leaf::Loading(_)) => {}
         }
+        Ok(())
     }
 
     /// Begins a query, once its leaf is there.
-    fn open(&mut self, open: Open) {
+    fn open(&mut self, open: Open) -> Result<(), String> {
         let query = open.query;
-        let leaf = open.leaf.clone();
-        let inbox = Inbox::new(open, self.sender.clone(), self.pulls.clone());
+        if self.inboxes.contains_key(&query) {
+            return Err("opened a query twice".to_owned());
+        }
+        let bytes = self.load.open(&open)?;
+        let leaf = Bytes::copy_from_slice(&open.leaf);
+        let inbox = Inbox::new(open, self.sender.clone(), self.pulls.clone(), self.load.clone());
         if let Some(runner) =
             self.loader.known(&leaf).filter(|_| !matches!(self.leaves.get(&leaf), Some(Leaf::Ready(_))))
         {
@@ -197,19 +238,31 @@ impl Session {
         }
         match self.leaves.get_mut(&leaf) {
             Some(Leaf::Ready(runner)) => runner.attach(inbox.clone()),
-            Some(Leaf::Awaited(queries)) => queries.push(query),
-            Some(Leaf::Refused) => {}
+            Some(Leaf::Awaited(queries) | Leaf::Loading(queries)) => queries.push(query),
+            // The root may have forgotten it with an earlier query.
+            Some(Leaf::Refused(why)) => {
+                let why = why.clone();
+                self.sender.post(frames::encoded(Said::Refuse(Refuse { leaf: leaf.clone(), why })));
+            }
             None => {
                 self.leaves.insert(leaf.clone(), Leaf::Awaited(vec![query]));
                 self.sender.post(frames::encoded(Said::Need(Need { leaf: leaf.clone() })));
             }
         }
-        self.inboxes.insert(query, (inbox, leaf));
+        self.inboxes.insert(query, Query { inbox, leaf, bytes });
+        if self.leaves.len() > MOST_LEAVES { Err("has too many leaves".to_owned()) } else { Ok(()) }
     }
 
-    /// Loads a leaf's code.
+    /// Loads a leaf's code, if the root was asked for it.
     fn load(&mut self, code: Code) {
-        let Code { leaf, settings, component, compiled, missing } = code;
+        let Code { leaf, settings, component, compiled, missing, is_over } = code;
+        let leaf = Bytes::copy_from_slice(&leaf);
+        let Some(state) = self.leaves.get_mut(&leaf) else { return };
+        let Leaf::Awaited(queries) = state else { return };
+        *state = Leaf::Loading(std::mem::take(queries));
+        if is_over {
+            return self.forget(&leaf);
+        }
         if let Some(why) = missing {
             return self.loaded(&leaf, Err(why));
         }
@@ -222,25 +275,29 @@ impl Session {
         });
     }
 
-    fn loaded(&mut self, leaf: &Bytes, result: Result<Arc<dyn LeafRunner>, String>) {
-        let Some(Leaf::Awaited(queries)) = self.leaves.remove(leaf) else { return };
+    /// Forgets a leaf whose queries are over. The root is asked again for a later query, which it
+    /// may have opened just then.
+    fn forget(&mut self, leaf: &Bytes) {
+        self.leaves.remove(leaf);
+        let later: Vec<_> = self.inboxes.iter().filter(|(_, query)| query.leaf == *leaf).map(|(of, _)| *of).collect();
+        if !later.is_empty() {
+            self.leaves.insert(leaf.clone(), Leaf::Awaited(later));
+            self.sender.post(frames::encoded(Said::Need(Need { leaf: leaf.clone() })));
+        }
+    }
+
+    fn loaded(&mut self, leaf: &Bytes, result: LoadedLeaf) {
+        let Some(Leaf::Loading(queries)) = self.leaves.remove(leaf) else { return };
+        let waiting = queries.iter().filter_map(|query| self.inboxes.get(query));
         match result {
             Ok(runner) => {
-                for query in queries {
-                    if let Some((inbox, _)) = self.inboxes.get(&query) {
-                        runner.attach(inbox.clone() as Arc<dyn Work>);
-                    }
-                }
+                waiting.for_each(|query| runner.attach(query.inbox.clone() as Arc<dyn Work>));
                 self.leaves.insert(leaf.clone(), Leaf::Ready(runner));
             }
             Err(why) => {
-                self.sender.post(frames::encoded(Said::Refuse(Refuse { leaf: leaf.clone(), why })));
-                for query in queries {
-                    if let Some((inbox, _)) = self.inboxes.get(&query) {
-                        inbox.give_waiting_back();
-                    }
-                }
-                self.leaves.insert(leaf.clone(), Leaf::Refused);
+                self.sender.post(frames::encoded(Said::Refuse(Refuse { leaf: leaf.clone(), why: why.clone() })));
+                waiting.for_each(|query| query.inbox.give_waiting_back());
+                self.leaves.insert(leaf.clone(), Leaf::Refused(why));
             }
         }
     }
@@ -249,7 +306,7 @@ impl Session {
     fn drain(&mut self) {
         if !std::mem::replace(&mut self.is_draining, true) {
             self.sender.post(frames::encoded(Said::Drain(Drain {})));
-            for (inbox, _) in self.inboxes.values() {
+            for Query { inbox, .. } in self.inboxes.values() {
                 inbox.give_waiting_back();
             }
         }
@@ -257,7 +314,7 @@ impl Session {
 
     /// Waits until no attempt runs.
     async fn idle(&self) {
-        for (inbox, _) in self.inboxes.values() {
+        for Query { inbox, .. } in self.inboxes.values() {
             inbox.idle().await;
         }
     }

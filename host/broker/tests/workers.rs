@@ -191,6 +191,18 @@ async fn two_workers_answer_as_one_process() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_stays_between_queries() {
+    let cluster = Cluster::new().with(Some(leaves(1))).await;
+    for _ in 0..5 {
+        let asked = cluster.ask(long(), integers(&[30, 20])).await;
+        asked.is_whole(&[30, 20]);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    let workers = cluster.workers.list();
+    assert!(matches!(workers.as_slice(), [worker] if worker.age > Duration::from_secs(50)), "{workers:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_partition_is_cut_across_workers() {
     let cluster = Cluster::new().with(Some(leaves(1))).await.with(Some(leaves(1))).await;
     let asked = cluster.ask(long(), integers(&[4000])).await;
@@ -276,6 +288,15 @@ async fn steps_of_leaves_reach_the_root() {
     let asked = cluster.ask(long(), integers(&[200])).await;
     asked.is_whole(&[200]);
     assert!(asked.coverage().units.saved > 0, "{:?}", asked.coverage().units);
+    // A leaf that begins anew may hand over less than before.
+    let restarts = AtomicBool::new(true);
+    let anew = PieceLeaves::new(&[ms(1)], move |_, piece| {
+        if piece.start > 10 && restarts.swap(false, Ordering::SeqCst) { Step::Again } else { Step::Keep }
+    });
+    let cluster = Cluster::new().with(Some(anew)).await;
+    let asked = cluster.ask(long(), integers(&[100])).await;
+    asked.is_whole(&[100]);
+    assert!(asked.coverage().failures.is_empty(), "{:?}", asked.coverage().failures);
     // What is skipped is accounted for.
     let skips = PieceLeaves::new(&[ms(1)], |_, piece| if piece.end > 20 { Step::Skip } else { Step::Go });
     let cluster = Cluster::new().with(Some(skips)).await;
@@ -386,7 +407,8 @@ proptest! {
             assert!(asked.coverage().complete, "{:?}", asked.coverage());
             let joined = joined(asked.answer.body().unwrap());
             for (index, count) in (0_u32..).zip(&counts).filter(|(_, count)| **count > 0) {
-                assert_eq!(joined.get(&index).map(Vec::as_slice), Some([0..*count].as_slice()));
+                let whole: Range<u64> = 0..*count;
+                assert_eq!(joined.get(&index).map(Vec::as_slice), Some([whole].as_slice()));
             }
         });
     }

@@ -47,7 +47,7 @@ pub async fn run<P>(
 where
     P: Future<Output = Result<Plan, Error>>,
 {
-    check_partials(&request, services.runner.slots())?;
+    check_partials(&request, services.runner.own_slots())?;
     let start = Instant::now();
     let own = Budget::new(start, request.deadline, request.merge_p99);
     let mut run = QueryRun {
@@ -105,7 +105,8 @@ fn merge_reason(failure: Failure) -> Reason {
     }
 }
 
-/// Checks that the largest possible partials of all slots fit the memory, before anything runs.
+/// Checks that the largest possible partials of this process's slots fit the memory, before
+/// anything runs.
 fn check_partials(request: &Request, slots: usize) -> Result<(), Error> {
     let worst = (slots as u64).saturating_mul(request.leaf_output);
     if worst.saturating_mul(3) / 2 > request.partials_memory {

@@ -334,6 +334,13 @@ impl Share {
         })
     }
 
+    /// Records that the leaf's call in another process is made again: what it handed over is
+    /// forgotten.
+    pub fn retract(&self) {
+        let mut state = lock(&self.0);
+        state.kept = state.stretch.begin;
+    }
+
     /// Units that are left to the share.
     #[must_use]
     pub fn stretch(&self) -> Stretch {

@@ -242,6 +242,12 @@ pub trait LeafRunner: Send + Sync {
     /// The most leaves at once, at least 1.
     fn slots(&self) -> usize;
 
+    /// The slots of this process alone. Workers may join and leave, and say any number: what a
+    /// query needs for its slots is computed with these.
+    fn own_slots(&self) -> usize {
+        self.slots()
+    }
+
     /// The most claimed attempts at once: more than the slots if attempts are on their way to
     /// workers, or if workers may join.
     fn most_claimed(&self) -> usize {

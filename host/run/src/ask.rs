@@ -43,7 +43,7 @@ impl Wired {
     #[must_use]
     pub fn request(&self, query: &Bytes) -> Request {
         let app = &self.app;
-        let worst = (self.runner.slots() as u64).saturating_mul(app.limits.leaf.output).saturating_mul(3) / 2;
+        let worst = (self.runner.own_slots() as u64).saturating_mul(app.limits.leaf.output).saturating_mul(3) / 2;
         let partials = if app.limits.partials == frond_app::AppLimits::default().partials {
             // The default grows with the slots: otherwise a host with many cores would refuse every query.
             app.limits.partials.max(worst.saturating_mul(2))

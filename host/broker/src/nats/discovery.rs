@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message;
 
-use super::names::{PeerId, PeerName, is_label};
+use super::names::{PeerId, PeerName};
+use crate::label::is_label;
 
 /// Version of the protocol between roots and workers. Peers of another version are ignored, and
 /// logged with their version.

@@ -21,8 +21,6 @@ pub(super) const ANY: &str = "any";
 const MAX_POOL: usize = 32;
 /// Longest name of a user, in bytes: it is part of every subject of its workers.
 const MAX_USER: usize = 64;
-/// Longest name that a root or a worker announces, in bytes: it is shown to people.
-const MAX_LABEL: usize = 64;
 
 /// Random number that names a root or a worker for the life of its connection: 16 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,11 +136,6 @@ pub(super) fn is_pool(name: &str) -> bool {
 pub(super) fn is_user(name: &str) -> bool {
     let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     (1..=MAX_USER).contains(&name.len()) && name != "_" && name.bytes().all(is_valid)
-}
-
-/// Checks a name that is shown to people: text on one line.
-pub(super) fn is_label(name: &str) -> bool {
-    (1..=MAX_LABEL).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 
 #[cfg(test)]

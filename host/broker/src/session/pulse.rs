@@ -97,8 +97,9 @@ impl Pulse {
     /// Time at which the next packet must be sent.
     pub(super) fn due_at(&self) -> Instant {
         // Earlier than announced: a peer that allows three missed beats must really miss three, and
-        // not two and the journey of the third.
-        if self.is_news { self.sent_at } else { self.sent_at + self.interval() * 3 / 4 }
+        // not two and the journey of the third. A longer interval begins with the packet that
+        // announces it.
+        if self.is_news { self.sent_at } else { self.sent_at + self.interval().min(self.announced) * 3 / 4 }
     }
 
     /// Time at which the peer is silent.

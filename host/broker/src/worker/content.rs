@@ -10,22 +10,22 @@ use bytes::{Bytes, BytesMut};
 use frond_root::{Content, Failure, FailureKind, Units};
 use parking_lot::Mutex;
 
-use crate::frames::{self, AttemptOf, Pull, Said};
+use crate::frames::{self, AttemptOf, MAX_PULL, Pull, Said};
 use crate::outcome::failure_of;
 use crate::session::FrameSender;
-
-/// The most bytes of one pull.
-pub const MAX_PULL: u64 = 1 << 20;
-
-/// Number under which reads that wait for a root are known to the pool of threads that make them.
-const FROM_A_ROOT: u64 = u64::MAX;
 
 /// Bytes, or the reason why there are none.
 type Pulled = Result<Bytes, Failure>;
 
+/// Number of the next session, counted down from the largest: file systems have small numbers.
+static NEXT_ROOT: AtomicU64 = AtomicU64::new(u64::MAX);
+
 /// Pulls of one session that are not answered.
 pub(super) struct Pulls {
     sender: FrameSender,
+    /// Number under which the pool of threads that wait for reads knows this root: one that does
+    /// not answer must not hold up the reads from others.
+    root: u64,
     next: AtomicU64,
     /// `None` once the session is lost.
     open: Mutex<Option<HashMap<u64, SyncSender<Pulled>>>>,
@@ -33,7 +33,8 @@ pub(super) struct Pulls {
 
 impl Pulls {
     pub(super) fn new(sender: FrameSender) -> Arc<Self> {
-        Arc::new(Self { sender, next: AtomicU64::new(0), open: Mutex::new(Some(HashMap::new())) })
+        let root = NEXT_ROOT.fetch_sub(1, Ordering::Relaxed);
+        Arc::new(Self { sender, root, next: AtomicU64::new(0), open: Mutex::new(Some(HashMap::new())) })
     }
 
     /// Asks for bytes, and waits for them on this thread.
@@ -43,7 +44,11 @@ impl Pulls {
         let (answer, answered) = sync_channel(1);
         self.open.lock().as_mut().ok_or_else(lost)?.insert(pull, answer);
         self.sender.post(frames::encoded(Said::Pull(Pull { pull, of, offset, len })));
-        answered.recv().map_err(|_| lost())?
+        let bytes = answered.recv().map_err(|_| lost())??;
+        if bytes.len() as u64 > len {
+            return Err(Failure::new(FailureKind::Lost, "the root sent more of its content than was asked for"));
+        }
+        Ok(bytes)
     }
 
     /// Takes the answer to a pull.
@@ -89,7 +94,10 @@ impl Content for PulledContent {
     }
 
     fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure> {
-        let end = offset.saturating_add(len as u64).min(self.size.max(offset));
+        let end = offset.saturating_add(len as u64).min(self.size);
+        if end <= offset {
+            return Ok(Bytes::new());
+        }
         if end - offset <= MAX_PULL {
             return self.pulls.pull(self.of, offset, end - offset);
         }
@@ -111,7 +119,7 @@ impl Content for PulledContent {
     }
 
     fn remote(&self) -> Option<u64> {
-        Some(FROM_A_ROOT)
+        Some(self.pulls.root)
     }
 }
 

@@ -19,9 +19,19 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::content::{InlineContent, PulledContent, Pulls};
-use crate::frames::{self, AttemptOf, Emitted, GivenBack, Lease, More, Open, Order, Said, Started, Unit, Waits};
+use super::load::Load;
+use crate::frames::{
+    self, AttemptOf, Emitted, GivenBack, Lease, MOST_GIVEN_BACK, More, Open, Order, Said, Started, Unit, Waits, owned,
+};
 use crate::outcome::to_frame;
 use crate::session::FrameSender;
+
+/// The longest time of a leaf: a year.
+const MOST_TIME: Duration = Duration::from_secs(365 * 86_400);
+/// Bytes queued for a root above which no partials are handed over before the end of a leaf.
+const MOST_UNSENT: usize = 32 << 20;
+/// Bytes queued for a root above which the session ends: it does not read.
+const MOST_UNREAD: usize = 2 << 30;
 
 /// Function that a runner registers.
 type Hook = Box<dyn Fn() + Send + Sync>;
@@ -51,6 +61,7 @@ pub(super) struct Inbox {
     background: Option<u32>,
     sender: FrameSender,
     pulls: Arc<Pulls>,
+    load: Arc<Load>,
     waiting: Mutex<VecDeque<Waiting>>,
     running: Mutex<HashMap<AttemptId, Running>>,
     /// Number of claimed attempts.
@@ -69,15 +80,16 @@ impl fmt::Debug for Inbox {
 }
 
 impl Inbox {
-    pub(super) fn new(open: Open, sender: FrameSender, pulls: Arc<Pulls>) -> Arc<Self> {
+    pub(super) fn new(open: Open, sender: FrameSender, pulls: Arc<Pulls>, load: Arc<Load>) -> Arc<Self> {
         let Open { query, bytes, caller, app, background, .. } = open;
         Arc::new(Self {
             query,
-            bytes,
+            bytes: owned(bytes),
             tenant: Tenant { caller: caller.into(), app: app.into() },
             background: background.map(|weight| weight.max(1)),
             sender,
             pulls,
+            load,
             waiting: Mutex::default(),
             running: Mutex::default(),
             claimed: AtomicUsize::new(0),
@@ -88,7 +100,7 @@ impl Inbox {
         })
     }
 
-    /// Takes attempts to run.
+    /// Takes attempts to run, which count in the load.
     pub(super) fn take(&self, orders: Vec<Order>, now: Instant) {
         let taken: Vec<_> = orders.into_iter().map(|order| self.waiting(order, now)).collect();
         self.waiting.lock().extend(taken);
@@ -118,8 +130,9 @@ impl Inbox {
                 Partition::new(order.key, PulledContent { pulls: self.pulls.clone(), of: self.of(id), size, units })
             }
         };
-        let deadline = now + Duration::from_micros(order.left);
-        let time = Limit::time(frond_root::Scope::Query, Duration::from_micros(order.left));
+        let left = Duration::from_micros(order.left).min(MOST_TIME);
+        let deadline = now + left;
+        let time = Limit::time(frond_root::Scope::Query, left);
         let limit = order.limit.parse().map_or(time, |key| Limit { key, value: order.limit_value });
         Waiting { id, deadline, limit, partition: partition.weighing(order.weight), share }
     }
@@ -153,10 +166,11 @@ impl Inbox {
     /// Gives attempts back that no slot has claimed.
     pub(super) fn give_waiting_back(&self) {
         let waiting = std::mem::take(&mut *self.waiting.lock());
-        if !waiting.is_empty() {
-            let of = waiting.iter().map(|one| self.of(one.id)).collect();
-            self.say(Said::GivenBack(GivenBack { of }));
+        let attempts: Vec<_> = waiting.iter().map(|one| self.of(one.id)).collect();
+        for of in attempts.chunks(MOST_GIVEN_BACK) {
+            self.say(Said::GivenBack(GivenBack { of: of.to_vec() }));
         }
+        self.load.ended(attempts.len());
     }
 
     /// Waits until no claimed attempt is left.
@@ -173,6 +187,7 @@ impl Inbox {
     /// Forgets a claimed attempt.
     fn forget(&self, id: AttemptId) {
         self.running.lock().remove(&id);
+        self.load.ended(1);
         self.claimed.fetch_sub(1, Ordering::SeqCst);
         self.ended.notify_waiters();
     }
@@ -183,6 +198,10 @@ impl Inbox {
 
     fn say(&self, said: Said) {
         self.sender.post(frames::encoded(said));
+        if self.sender.queued() > MOST_UNREAD {
+            // The root does not read at all.
+            self.sender.close();
+        }
     }
 
     /// Has the leaf woken once its next units are there. Pending unless they came meanwhile.
@@ -288,6 +307,10 @@ impl Work for Inbox {
     }
 
     fn emit(&self, id: AttemptId, emission: Emission) {
+        if self.sender.queued() > MOST_UNSENT {
+            // The root reads slowly. The next one has all of this one's work.
+            return;
+        }
         let Emission { partial, done } = emission;
         let (share, kept) = match done {
             Done::Share(share) => (Some(share), 0),

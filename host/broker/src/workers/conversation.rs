@@ -1,101 +1,38 @@
-//! Conversation with one worker. What a worker says is checked against what it was given: it can
-//! report on its own attempts and read their contents, and nothing else.
+//! Conversation with one worker. A root checks all that a worker says against the attempts that it
+//! gave to it: a worker can report on them and read their contents, and nothing else.
 
 use std::future::ready;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use frond_root::{Done, Emission, FailureKind, Outcome, Usage};
-use tokio::sync::Semaphore;
+use frond_root::{Done, Emission, FailureKind, Outcome};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
-use super::orders::{content, lease_time, order};
-use super::peer::Held;
-use super::source::LeafCodes;
-use super::{Claimed, Shared};
+use super::dealing::deal;
+use super::orders::lease_time;
+use super::peer::{self, Held, Peer, Wrong};
+use super::shared::Shared;
+use super::supplies::Supplies;
 use crate::carrier::Carrier;
 use crate::frames::{
-    self, AttemptOf, Code, Content, Emitted, Ended, Lease, More, Need, Pull, Refuse, Run, Said, Started, Waits,
+    self, AttemptOf, Emitted, Ended, GivenBack, Lease, More, Need, Pull, Refuse, Said, Started, Waits, owned,
 };
-use crate::outcome::{failure_to_bytes, from_frame};
-use crate::session::{self, FrameReceiver, FrameSender, Lost};
-use crate::worker::MAX_PULL;
+use crate::label::line;
+use crate::outcome::from_frame;
+use crate::session::{self, FrameReceiver, FrameSender, Lost, Settings};
 
 /// Time within which a worker must introduce itself.
 const INTRODUCTION: Duration = Duration::from_secs(10);
 /// Frames that are heard before the worker gets new attempts.
 const BATCH: usize = 256;
-/// Reads of contents at once, for one worker.
-const READS: usize = 16;
-/// Reads of contents that one worker may have asked for and not got: a slot has one at a time, and
-/// a waiting leaf, too.
-const MOST_PULLS: usize = 16_384;
+/// The most windows, and largest frames, that are queued for a worker. One that does not read what
+/// it asks for is dropped.
+const MOST_UNREAD: usize = 2;
 /// Leaves that one worker may have refused.
-const MOST_REFUSED: usize = 10_000;
+const MOST_REFUSED: usize = 1000;
 /// The most bytes of a reason that a worker gives.
 const MOST_REASON: usize = 4096;
-
-/// Gives workers their attempts each time when some may be claimable.
-pub(super) async fn deal_when_nudged(shared: Weak<Shared>) {
-    loop {
-        {
-            let Some(shared) = shared.upgrade() else { return };
-            let all: Vec<u64> = shared.state.lock().peers.keys().copied().collect();
-            for number in all {
-                deal(&shared, number);
-            }
-        }
-        let Some(strong) = shared.upgrade() else { return };
-        // Woken again soon, so that it ends once nobody else has the workers.
-        let _ = timeout(LOOK, strong.nudged.notified()).await;
-    }
-}
-
-/// Time after which it is looked for workers without a nudge.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// Gives a worker its attempts.
-fn deal(shared: &Arc<Shared>, number: u64) {
-    let sender = shared.state.lock().peers.get(&number).map(|peer| peer.sender.clone());
-    let Some(sender) = sender else { return };
-    loop {
-        let claimed = shared.claim(number);
-        let failed = claimed.into_iter().map(|claimed| run(shared, number, &sender, claimed)).sum::<usize>();
-        // Those whose contents cannot be read have made room.
-        if failed == 0 {
-            return;
-        }
-    }
-}
-
-/// Has a worker run attempts. Returns how many failed at once.
-fn run(shared: &Shared, number: u64, sender: &FrameSender, (query, tickets): Claimed) -> usize {
-    let mut orders = Vec::with_capacity(tickets.len());
-    let mut failed = 0;
-    for ticket in tickets {
-        let now = Instant::now();
-        match content(&*ticket.partition.content) {
-            Ok(content) => orders.push(order(&query, &ticket, content, now)),
-            Err(failure) => {
-                failed += 1;
-                let of = super::attempt_of(&query, &ticket);
-                if shared.release(number, &of, None).is_some() {
-                    query.work.start(&ticket, now);
-                    let outcome = Outcome {
-                        result: Err(Box::new(failure)),
-                        ..Outcome::succeeded(Bytes::new(), Duration::ZERO, Usage::default())
-                    };
-                    query.work.end(ticket, outcome, now);
-                }
-            }
-        }
-    }
-    if !orders.is_empty() {
-        sender.post(frames::encoded(Said::Run(Run { query: query.number, orders })));
-    }
-    failed
-}
 
 /// Talks with a worker until it is lost.
 pub(super) async fn converse(shared: &Arc<Shared>, carrier: Carrier) -> Lost {
@@ -109,14 +46,15 @@ pub(super) async fn converse(shared: &Arc<Shared>, carrier: Carrier) -> Lost {
             Err(why) => return Lost::Protocol(why),
         },
     };
-    let engine = join.engine.clone();
-    let number = shared.join(join, sender.clone());
-    let reads = Arc::new(Semaphore::new(READS));
-    let pulls = Arc::new(Semaphore::new(MOST_PULLS));
-    let peer = Conversation { shared: shared.clone(), number, sender, engine, reads, pulls };
-    let mut guard = LoseOnDrop { shared: shared.clone(), number, why: Lost::Closed };
+    if let Err(why) = peer::check(&join) {
+        return Lost::Protocol(why);
+    }
+    let supplies = Supplies::new(sender.clone(), join.engine.clone());
+    let (number, mut dropped) = shared.join(join, sender.clone());
+    let mut guard = LoseOnDrop { shared: shared.clone(), number, sender: sender.clone(), why: Lost::Closed };
+    let conversation = Conversation { shared: shared.clone(), number, sender, supplies };
     deal(shared, number);
-    let lost = peer.listen(&mut receiver).await;
+    let lost = conversation.listen(&mut receiver, &mut dropped).await;
     guard.why = lost.clone();
     lost
 }
@@ -125,12 +63,15 @@ pub(super) async fn converse(shared: &Arc<Shared>, carrier: Carrier) -> Lost {
 struct LoseOnDrop {
     shared: Arc<Shared>,
     number: u64,
+    sender: FrameSender,
     why: Lost,
 }
 
 impl Drop for LoseOnDrop {
     fn drop(&mut self) {
         self.shared.lose(self.number, &self.why);
+        // Others may still hold the session: reads that wait until the worker takes their bytes.
+        self.sender.close();
     }
 }
 
@@ -139,18 +80,18 @@ struct Conversation {
     shared: Arc<Shared>,
     number: u64,
     sender: FrameSender,
-    engine: String,
-    reads: Arc<Semaphore>,
-    pulls: Arc<Semaphore>,
+    supplies: Supplies,
 }
 
-/// What a worker did against the protocol.
-type Wrong = String;
-
 impl Conversation {
-    async fn listen(&self, receiver: &mut FrameReceiver) -> Lost {
+    async fn listen(&self, receiver: &mut FrameReceiver, dropped: &mut oneshot::Receiver<Wrong>) -> Lost {
         loop {
-            let mut next = match receiver.recv().await {
+            let first = tokio::select! {
+                biased;
+                Ok(why) = &mut *dropped => return Lost::Protocol(why),
+                frame = receiver.recv() => frame,
+            };
+            let mut next = match first {
                 Ok(frame) => Some(frame),
                 Err(lost) => return lost,
             };
@@ -184,9 +125,9 @@ impl Conversation {
             Said::More(more) => self.more(&more),
             Said::Waits(waits) => self.waits(&waits),
             Said::Pull(pull) => self.pull(pull),
-            Said::Need(need) => self.need(need),
+            Said::Need(need) => self.need(&need),
             Said::Refuse(refuse) => self.refuse(refuse),
-            Said::GivenBack(given_back) => given_back.of.iter().try_for_each(|of| self.given_back(of)),
+            Said::GivenBack(given_back) => self.given_back(&given_back),
             Said::Drain(_) => {
                 self.with(|peer| peer.is_draining = true);
                 Ok(())
@@ -194,10 +135,16 @@ impl Conversation {
             Said::Join(_) => Err("introduced itself twice".to_owned()),
             // Frames for workers, and those of later versions.
             _ => Ok(()),
+        }?;
+        let Settings { window, frame, .. } = self.shared.settings;
+        if self.sender.queued() > MOST_UNREAD * (window + frame) {
+            Err("does not read what it asks for".to_owned())
+        } else {
+            Ok(())
         }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut super::Peer) -> T) -> Option<T> {
+    fn with<T>(&self, act: impl FnOnce(&mut Peer) -> T) -> Option<T> {
         self.shared.state.lock().peers.get_mut(&self.number).map(act)
     }
 
@@ -208,13 +155,18 @@ impl Conversation {
     }
 
     fn started(&self, started: &Started) -> Result<(), Wrong> {
-        let first = self.with(|peer| (peer.first, peer.slots)).unwrap_or_default();
         let now = Instant::now();
+        let first = self.with(|peer| {
+            peer.pause.has_started();
+            (peer.first, peer.slots)
+        });
+        let first = first.unwrap_or_default();
         let (work, ticket) = self.held(&started.of, |held| {
             if held.started.replace(now).is_some() {
                 return Err("started an attempt twice".to_owned());
             }
-            held.ticket.slot = first.0 + started.slot.min(first.1.saturating_sub(1));
+            held.schedule.started();
+            held.ticket.slot = first.0.saturating_add(started.slot.min(first.1.saturating_sub(1)));
             Ok((held.query.work.clone(), held.ticket.clone()))
         })?;
         work.start(&ticket, now);
@@ -224,18 +176,14 @@ impl Conversation {
     fn ended(&self, ended: Ended) -> Result<(), Wrong> {
         let now = Instant::now();
         let of = ended.of;
-        self.held(&of, |held| {
-            let begun = held.started.is_some();
-            let small = ended.partial.len() as u64 <= held.query.source.output;
-            let took = match (&held.ticket.share, ended.took) {
-                (Some(share), Some(took)) => share.settle(took.taken, took.is_skipped, took.has_asked),
-                (None, None) => true,
-                _ => false,
-            };
-            let fits = begun && small && took;
-            fits.then_some(()).ok_or_else(|| "ended an attempt in a way that cannot be".to_owned())
+        let since = self.held(&of, |held| {
+            let is_small = ended.partial.len() as u64 <= held.query.source.output;
+            if held.started.is_none() || !is_small || !took(held, &ended) {
+                return Err("ended an attempt in a way that cannot be".to_owned());
+            }
+            Ok(held.ticket.claimed)
         })?;
-        let mut outcome = from_frame(ended, now);
+        let mut outcome = from_frame(Ended { partial: owned(ended.partial), ..ended }, since, now);
         let is_cancelled = outcome.result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Cancelled);
         let is_needed = self.held(&of, |held| Ok(held.query.work.stop(held.ticket.id).is_none()))?;
         if is_cancelled && is_needed {
@@ -258,8 +206,11 @@ impl Conversation {
                 return Err("emitted a partial that cannot be".to_owned());
             }
             let done = match (share, &held.ticket.share) {
+                (_, own) if is_retracted => {
+                    own.iter().for_each(|own| own.retract());
+                    Done::Share(0.0)
+                }
                 (Some(share), _) => Done::Share(share),
-                (None, _) if is_retracted => Done::Share(0.0),
                 (None, Some(own)) => {
                     let (range, of) = own.keep_to(kept).ok_or_else(|| "kept units that it does not have".to_owned())?;
                     Done::Units { begin: range.start, end: range.end, of }
@@ -271,7 +222,7 @@ impl Conversation {
         if is_retracted {
             work.retract(id);
         } else {
-            work.emit(id, Emission { partial, done });
+            work.emit(id, Emission { partial: owned(partial), done });
         }
         Ok(())
     }
@@ -308,81 +259,51 @@ impl Conversation {
 
     fn pull(&self, pull: Pull) -> Result<(), Wrong> {
         let content = self.held(&pull.of, |held| Ok(held.ticket.partition.content.clone()))?;
-        let asked = self.pulls.clone().try_acquire_owned().map_err(|_| "reads too much at once".to_owned())?;
-        if pull.len > MAX_PULL {
-            return Err("reads too much at once".to_owned());
-        }
-        let reads = self.reads.clone();
-        let sender = self.sender.clone();
-        tokio::spawn(async move {
-            let _asked = asked;
-            // The semaphore is never closed.
-            let Ok(_read) = reads.acquire().await else { return };
-            let len = usize::try_from(pull.len).unwrap_or_default();
-            let read = tokio::task::spawn_blocking(move || content.read(pull.offset, len)).await;
-            let (bytes, failure) = match read {
-                Ok(Ok(bytes)) => (bytes, None),
-                Ok(Err(failure)) => (Bytes::new(), Some(failure_to_bytes(&failure))),
-                Err(_) => (Bytes::new(), Some(Bytes::new())),
-            };
-            // A lost worker needs it no more.
-            let _ = sender.send(frames::encoded(Said::Content(Content { pull: pull.pull, bytes, failure }))).await;
-        });
-        Ok(())
+        self.supplies.pull(pull, content)
     }
 
-    fn need(&self, need: Need) -> Result<(), Wrong> {
-        let leaf = need.leaf;
-        let codes = self.codes(&leaf);
-        let sender = self.sender.clone();
-        let engine = self.engine.clone();
-        tokio::spawn(async move {
-            let made = match codes {
-                Some(codes) => tokio::task::spawn_blocking(move || codes.code(&engine))
-                    .await
-                    .unwrap_or_else(|lost| Err(lost.to_string())),
-                None => Err("its query is over".to_owned()),
-            };
-            let code = match made {
-                Ok(code) => Code {
-                    leaf,
-                    settings: code.settings,
-                    component: code.component,
-                    compiled: code.compiled,
-                    missing: None,
-                },
-                Err(why) => Code { leaf, missing: Some(why), ..Code::default() },
-            };
-            // A lost worker needs it no more.
-            let _ = sender.send(frames::encoded(Said::Code(code))).await;
-        });
-        Ok(())
+    /// Sends the code of a leaf, if it is one of the queries that the worker knows.
+    fn need(&self, need: &Need) -> Result<(), Wrong> {
+        let codes = {
+            let state = self.shared.state.lock();
+            state.known(self.number, &need.leaf).map(|query| query.source.codes.clone())
+        };
+        self.supplies.code(&need.leaf, codes)
     }
 
-    fn codes(&self, leaf: &Bytes) -> Option<Arc<dyn LeafCodes>> {
-        let state = self.shared.state.lock();
-        state.queries.iter().find(|query| query.source.leaf == *leaf).map(|query| query.source.codes.clone())
-    }
-
+    /// Notes that the worker cannot run a leaf, if it is one of the queries that it knows.
     fn refuse(&self, refuse: Refuse) -> Result<(), Wrong> {
-        let Refuse { leaf, mut why } = refuse;
-        why.truncate(why.floor_char_boundary(MOST_REASON));
-        tracing::warn!(worker = self.with(|peer| peer.name.clone()), why, "a worker cannot run a leaf");
-        let many = self.with(|peer| {
-            peer.refused.insert(leaf, why);
-            peer.refused.len() > MOST_REFUSED
-        });
-        if many == Some(true) { Err("refused too many leaves".to_owned()) } else { Ok(()) }
+        let mut state = self.shared.state.lock();
+        let Some(leaf) = state.known(self.number, &refuse.leaf).map(|query| query.source.leaf.clone()) else {
+            return Ok(());
+        };
+        let Some(peer) = state.peers.get_mut(&self.number).filter(|peer| !peer.refused.contains_key(&leaf)) else {
+            return Ok(());
+        };
+        let why = line(&refuse.why, MOST_REASON);
+        tracing::warn!(worker = peer.name, why, "a worker cannot run a leaf");
+        peer.refused.insert(leaf, why);
+        if peer.refused.len() > MOST_REFUSED { Err("refused too many leaves".to_owned()) } else { Ok(()) }
     }
 
-    fn given_back(&self, of: &AttemptOf) -> Result<(), Wrong> {
-        self.held(of, |held| match held.started {
-            None => Ok(()),
-            Some(_) => Err("gave an attempt back that had begun".to_owned()),
-        })?;
-        if let Some(held) = self.shared.release(self.number, of, None) {
-            held.query.work.give_back(held.ticket);
-            held.query.local.iter().for_each(|local| local.nudge());
+    /// Takes attempts back that did not begin. A worker that could run them, and does not, pauses.
+    fn given_back(&self, given_back: &GivenBack) -> Result<(), Wrong> {
+        let now = Instant::now();
+        for of in &given_back.of {
+            self.held(of, |held| match held.started {
+                None => Ok(()),
+                Some(_) => Err("gave an attempt back that had begun".to_owned()),
+            })?;
+            let Some(held) = self.shared.release(self.number, of, None) else { continue };
+            let query = held.query;
+            self.with(|peer| {
+                if !query.work.is_closed() && !peer.refused.contains_key(&query.source.leaf) && peer.has_idle_slot(now)
+                {
+                    peer.pause.begin(now);
+                }
+            });
+            query.work.give_back(held.ticket);
+            query.local.iter().for_each(|local| local.nudge());
             self.shared.nudged.notify_one();
         }
         Ok(())
@@ -390,5 +311,15 @@ impl Conversation {
 
     fn say(&self, said: Said) {
         self.sender.post(frames::encoded(said));
+    }
+}
+
+/// True if a worker can have come as far with an attempt's share as it says. Its share is then set
+/// to that.
+fn took(held: &Held, ended: &Ended) -> bool {
+    match (&held.ticket.share, ended.took) {
+        (Some(share), Some(took)) => share.settle(took.taken, took.is_skipped, took.has_asked),
+        (None, None) => true,
+        _ => false,
     }
 }

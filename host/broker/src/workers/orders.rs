@@ -7,11 +7,9 @@ use frond_root::{Content, Failure, Grain, PieceSizes, Ticket};
 use tokio::time::Instant;
 
 use super::queries::Query;
-use crate::frames::{Order, ShareOf, Unit};
+use crate::frames::{MAX_INLINE, Order, ShareOf, Unit};
 use crate::outcome::micros;
 
-/// The largest content in memory that goes to a worker with its order, in bytes.
-const MAX_INLINE: u64 = 256 << 10;
 /// The largest content of a file that goes to a worker with its order, in bytes: a pull would cost
 /// more than the read.
 const MAX_INLINE_FILE: u64 = 64 << 10;

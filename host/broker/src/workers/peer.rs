@@ -6,14 +6,30 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::Ticket;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::queries::Query;
-use crate::frames::{AttemptOf, Join};
+use super::watch::{Pause, Schedule, Verdict, patience};
+use crate::frames::{AttemptOf, Join, MOST_AHEAD};
+use crate::label::{MAX_LABEL, is_label, is_line};
 use crate::session::FrameSender;
 
-/// The most attempts on their way to a worker, for each of its slots.
-pub(super) const MOST_AHEAD: usize = 64;
+/// The most slots of one worker.
+pub const MAX_WORKER_SLOTS: u32 = 4096;
+/// The most waiting leaves of one worker: as many as a process can have.
+const MAX_WORKER_WAITING: u32 = 16_384;
+/// The most bytes that the partials of all attempts of one worker may have together, at the most
+/// that each may have: a root holds what a worker says. One attempt may have more.
+const MOST_OWED: u64 = 1 << 30;
+/// The most bytes queued for a worker when it gets further attempts: one that does not read its
+/// frames gets no more.
+const MOST_QUEUED: usize = 8 << 20;
+/// Longest name of an engine, in bytes.
+const MAX_ENGINE: usize = 256;
+
+/// Description of what a worker did against the protocol.
+pub(super) type Wrong = String;
 
 /// Attempt that a worker has.
 pub(super) struct Held {
@@ -23,6 +39,15 @@ pub(super) struct Held {
     pub(super) started: Option<Instant>,
     /// True while the leaf waits without a slot.
     pub(super) is_waiting: bool,
+    /// Times by which the worker must have acted on it.
+    pub(super) schedule: Schedule,
+}
+
+impl Held {
+    /// Judges the worker by this attempt.
+    pub(super) fn verdict(&self, now: Instant) -> Verdict {
+        self.schedule.verdict(now, self.query.stopped.get().copied())
+    }
 }
 
 /// A worker.
@@ -38,58 +63,107 @@ pub(super) struct Peer {
     pub(super) held: HashMap<AttemptOf, Held>,
     /// Number of attempts that wait without a slot.
     pub(super) waits: usize,
+    /// Bytes that the partials of all attempts may have.
+    owed: u64,
     /// Queries that the worker knows.
     pub(super) opened: HashSet<u64>,
     /// Leaves that the worker cannot run, with the reasons.
     pub(super) refused: HashMap<Bytes, String>,
     pub(super) is_draining: bool,
+    pub(super) pause: Pause,
+    /// Tells the conversation that the worker is to be dropped, and why.
+    pub(super) drop: Option<oneshot::Sender<Wrong>>,
     /// Number of attempts that ended.
     pub(super) ended: u64,
     /// Time that they took on their slots.
     pub(super) ran: Duration,
 }
 
+/// Checks what a worker says of itself: it is shown to people.
+pub(super) fn check(join: &Join) -> Result<(), Wrong> {
+    let is_shown = is_label(&join.name) && is_line(&join.version, MAX_LABEL) && is_line(&join.engine, MAX_ENGINE);
+    if is_shown { Ok(()) } else { Err("introduced itself with names that are none".to_owned()) }
+}
+
 impl Peer {
-    pub(super) fn new(join: Join, first: u32, sender: FrameSender, now: Instant) -> Self {
+    /// A worker that has joined, and nothing yet.
+    pub(super) fn new(join: Join, first: u32, sender: FrameSender, drop: oneshot::Sender<Wrong>, now: Instant) -> Self {
         Self {
             name: join.name,
             version: join.version,
-            slots: join.slots.clamp(1, super::MAX_WORKER_SLOTS),
-            waiting: join.waiting,
+            slots: join.slots.clamp(1, MAX_WORKER_SLOTS),
+            waiting: join.waiting.min(MAX_WORKER_WAITING),
             first,
             since: now,
             sender,
             held: HashMap::new(),
             waits: 0,
+            owed: 0,
             opened: HashSet::new(),
             refused: HashMap::new(),
             is_draining: false,
+            pause: Pause::default(),
+            drop: Some(drop),
             ended: 0,
             ran: Duration::ZERO,
         }
     }
 
     /// Number of attempts that have a slot, or are on their way to one.
-    pub(super) fn active(&self) -> usize {
+    fn active(&self) -> usize {
         self.held.len() - self.waits
     }
 
     /// True if the worker has a slot that does nothing.
-    pub(super) fn has_idle_slot(&self) -> bool {
-        !self.is_draining && self.active() < self.slots as usize && self.waits <= self.waiting as usize
+    pub(super) fn has_idle_slot(&self, now: Instant) -> bool {
+        self.active() < self.slots as usize && self.takes_any(now)
+    }
+
+    /// True if the worker takes attempts at all, for now.
+    fn takes_any(&self, now: Instant) -> bool {
+        !self.is_draining
+            && self.waits <= self.waiting as usize
+            && !self.pause.is_on(now)
+            && self.sender.queued() < MOST_QUEUED
     }
 
     /// True if the worker may have one more attempt of the query. Beyond its slots it has as many
     /// as its leaves take in two round trips, so that no slot waits for the next one, and a slow
     /// worker holds little that others could run.
-    pub(super) fn may_have(&self, query: &Query) -> bool {
+    pub(super) fn may_have(&self, query: &Query, now: Instant) -> bool {
         let slots = self.slots as usize;
         let trip = self.sender.round_trip().unwrap_or_default().as_secs_f64();
         let ahead = query.mean().map_or(0.0, |mean| slots as f64 * 2.0 * trip / mean.as_secs_f64());
         let room = slots + (ahead as usize).min(slots * MOST_AHEAD);
-        !self.is_draining
-            && self.active() < room
-            && self.waits <= self.waiting as usize
-            && !self.refused.contains_key(&query.source.leaf)
+        let is_owed = self.held.is_empty() || self.owed.saturating_add(query.source.output) <= MOST_OWED;
+        is_owed && self.active() < room && self.takes_any(now) && !self.refused.contains_key(&query.source.leaf)
+    }
+
+    /// Time within which the worker must have acted on a frame that is sent now.
+    pub(super) fn patience(&self) -> Duration {
+        patience(self.sender.round_trip(), self.sender.queued())
+    }
+
+    /// Adds an attempt.
+    pub(super) fn hold(&mut self, of: AttemptOf, query: Arc<Query>, ticket: Ticket) {
+        self.owed = self.owed.saturating_add(query.source.output);
+        let schedule = Schedule::new(ticket.deadline);
+        self.held.insert(of, Held { query, ticket, started: None, is_waiting: false, schedule });
+    }
+
+    /// Removes an attempt.
+    pub(super) fn release(&mut self, of: &AttemptOf) -> Option<Held> {
+        let held = self.held.remove(of)?;
+        self.waits -= usize::from(held.is_waiting);
+        self.owed = self.owed.saturating_sub(held.query.source.output);
+        Some(held)
+    }
+
+    /// Has the conversation with the worker end.
+    pub(super) fn drop(&mut self, why: &str) {
+        if let Some(drop) = self.drop.take() {
+            // A conversation that has ended needs no reason.
+            let _ = drop.send(why.to_owned());
+        }
     }
 }

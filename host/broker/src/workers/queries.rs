@@ -1,8 +1,8 @@
 //! Queries whose leaves workers may run, and the order in which workers claim from them.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use frond_root::dispatch::{Share, Shares, Tenants};
@@ -21,6 +21,8 @@ pub(super) struct Query {
     pub(super) local: Option<Arc<dyn LeafRunner>>,
     /// Use of the slots, for background work.
     share: Share,
+    /// Time at which it ended.
+    pub(super) stopped: OnceLock<Instant>,
     /// Moving average of a leaf's time in nanoseconds; 0 before the first.
     mean: AtomicU64,
 }
@@ -38,7 +40,7 @@ impl Query {
         source: Arc<LeafSource>,
         local: Option<Arc<dyn LeafRunner>>,
     ) -> Self {
-        Self { number, work, source, local, share: Share::default(), mean: AtomicU64::new(0) }
+        Self { number, work, source, local, share: Share::default(), stopped: OnceLock::new(), mean: AtomicU64::new(0) }
     }
 
     /// Average time of a leaf; `None` before the first has ended.
@@ -81,11 +83,15 @@ impl Queries {
         }
     }
 
-    pub(super) fn remove(&mut self, number: u64) {
-        self.foreground.remove(|one| one.number == number);
-        self.background.retain(|one| one.number != number);
+    /// Removes a query, and returns it.
+    pub(super) fn remove(&mut self, number: u64) -> Vec<Arc<Query>> {
+        let is_it = |one: &Arc<Query>| one.number == number;
+        let mut removed = self.foreground.remove(is_it);
+        removed.extend(self.background.extract_if(.., |one| is_it(one)));
+        removed
     }
 
+    /// All queries.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Query>> {
         self.foreground.iter().chain(&self.background)
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use frond_root::{LeafRunner, PieceSizes, Work};
 
-use super::Shared;
-use super::peer::MOST_AHEAD;
 use super::queries::Query;
+use super::shared::Shared;
 use super::source::LeafSource;
+use crate::frames::MOST_AHEAD;
 
 /// Claimed attempts for workers that may join while a query runs.
 const FOR_JOINERS: usize = 1024;
@@ -48,6 +48,10 @@ impl LeafRunner for WorkersRunner {
 
     fn slots(&self) -> usize {
         (self.local_slots() + self.shared.slots()).max(1)
+    }
+
+    fn own_slots(&self) -> usize {
+        self.local_slots()
     }
 
     fn most_claimed(&self) -> usize {

@@ -1,4 +1,4 @@
-//! What a root knows of a leaf that workers run.
+//! Leaves that workers run, as a root knows them.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,0 +1,302 @@
+//! Workers and queries of a root, and what each worker has of each query.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use frond_root::{LeafRunner, Outcome, Ticket};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use super::peer::{Held, MAX_WORKER_SLOTS, Peer, Wrong};
+use super::queries::{Queries, Query};
+use super::watch::Verdict;
+use crate::frames::{self, AttemptOf, Join, MAX_INLINE, Open, Return, Said, Stop};
+use crate::session::{FrameSender, Lost, Settings};
+
+/// Workers and queries of a root.
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) state: Mutex<State>,
+    /// Told when attempts may be claimable.
+    pub(super) nudged: Notify,
+    /// Told when a worker has joined.
+    pub(super) joined: Notify,
+}
+
+/// Workers and queries, under one lock.
+pub(super) struct State {
+    /// Slots of this process, whose numbers come first.
+    local: u32,
+    pub(super) peers: BTreeMap<u64, Peer>,
+    pub(super) queries: Queries,
+    next_peer: u64,
+    next_query: u64,
+}
+
+/// Attempts that were claimed for a worker, of one query.
+pub(super) type Claimed = (Arc<Query>, Vec<Ticket>);
+
+impl Shared {
+    /// No workers and no queries yet, beside `local` slots of this process.
+    pub(super) fn new(local: u32, settings: Settings) -> Self {
+        let state = State { local, peers: BTreeMap::new(), queries: Queries::new(), next_peer: 0, next_query: 0 };
+        Self { settings, state: Mutex::new(state), nudged: Notify::new(), joined: Notify::new() }
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.state.lock().peers.values().filter(|peer| !peer.is_draining).map(|peer| peer.slots as usize).sum()
+    }
+
+    /// Adds a query.
+    pub(super) fn attach(self: &Arc<Self>, query: impl FnOnce(u64) -> Query) {
+        let query = {
+            let mut state = self.state.lock();
+            state.next_query += 1;
+            let query = Arc::new(query(state.next_query));
+            state.queries.add(query.clone(), Instant::now());
+            query
+        };
+        let shared = Arc::downgrade(self);
+        let work = Arc::downgrade(&query.work);
+        let number = query.number;
+        query.work.on_stop(Box::new(move || {
+            if let Some(shared) = shared.upgrade() {
+                let is_late = work.upgrade().and_then(|work| work.stop(NONE)) == Some(frond_root::StopReason::Late);
+                shared.stop(number, is_late);
+            }
+        }));
+        let shared = Arc::downgrade(self);
+        query.work.on_cuttable(Box::new(move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.nudged.notify_one();
+            }
+        }));
+        self.nudged.notify_one();
+    }
+
+    /// Ends a query.
+    fn stop(&self, query: u64, is_late: bool) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        for ended in state.queries.remove(query) {
+            ended.stopped.get_or_init(|| now);
+        }
+        for peer in state.peers.values_mut() {
+            if peer.opened.remove(&query) {
+                peer.sender.post(frames::encoded(Said::Stop(Stop { query, is_late })));
+            }
+        }
+    }
+
+    /// Numbers of all workers.
+    pub(super) fn peers(&self) -> Vec<u64> {
+        self.state.lock().peers.keys().copied().collect()
+    }
+
+    /// Sender of frames to a worker.
+    pub(super) fn sender(&self, number: u64) -> Option<FrameSender> {
+        self.state.lock().peers.get(&number).map(|peer| peer.sender.clone())
+    }
+
+    /// Adds a worker. Returns its number, and a receiver of the reason for which it is dropped.
+    pub(super) fn join(&self, join: Join, sender: FrameSender) -> (u64, oneshot::Receiver<Wrong>) {
+        let (tell, dropped) = oneshot::channel();
+        let mut state = self.state.lock();
+        let first = state.free_slots(join.slots.clamp(1, MAX_WORKER_SLOTS));
+        state.next_peer += 1;
+        let number = state.next_peer;
+        state.peers.insert(number, Peer::new(join, first, sender, tell, Instant::now()));
+        state.count_slots();
+        drop(state);
+        self.joined.notify_waiters();
+        (number, dropped)
+    }
+
+    /// Claims the next attempts for a worker, if it may have any: as many as go in a few frames.
+    pub(super) fn claim(&self, number: u64) -> Vec<Claimed> {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let State { peers, queries, .. } = &mut *state;
+        let Some(peer) = peers.get_mut(&number) else { return Vec::new() };
+        let mut claimed: Vec<Claimed> = Vec::new();
+        let mut count = 0;
+        let mut bytes = 0_u64;
+        while count < MOST_ORDERS
+            && bytes < MOST_BYTES
+            && let Some((query, ticket)) =
+                queries.claim(peer.first, now, peer.has_idle_slot(now), |query| peer.may_have(query, now))
+        {
+            if peer.opened.insert(query.number) {
+                peer.sender.post(frames::encoded(Said::Open(open(&query))));
+            }
+            count += 1;
+            bytes = bytes.saturating_add(ticket.partition.content.size().min(MAX_INLINE));
+            peer.hold(attempt_of(&query, &ticket), query.clone(), ticket.clone());
+            match claimed.last_mut().filter(|(last, _)| last.number == query.number) {
+                Some((_, tickets)) => tickets.push(ticket),
+                None => claimed.push((query, vec![ticket])),
+            }
+        }
+        peer.sender.set_busy(!peer.held.is_empty());
+        claimed
+    }
+
+    /// Notes that the orders of attempts are on their way.
+    pub(super) fn sent(&self, number: u64, attempts: &[AttemptOf], now: Instant) {
+        let mut state = self.state.lock();
+        let Some(peer) = state.peers.get_mut(&number) else { return };
+        let patience = peer.patience();
+        for of in attempts {
+            if let Some(held) = peer.held.get_mut(of).filter(|held| held.started.is_none()) {
+                held.schedule.sent(now, patience);
+            }
+        }
+    }
+
+    /// Takes an attempt from a worker.
+    pub(super) fn release(&self, number: u64, of: &AttemptOf, ran: Option<Duration>) -> Option<Held> {
+        let mut state = self.state.lock();
+        let State { peers, queries, .. } = &mut *state;
+        let peer = peers.get_mut(&number)?;
+        let held = peer.release(of)?;
+        if let Some(ran) = ran {
+            peer.ended += 1;
+            peer.ran = peer.ran.saturating_add(ran);
+        }
+        queries.ended(&held.query, ran, Instant::now());
+        peer.sender.set_busy(!peer.held.is_empty());
+        Some(held)
+    }
+
+    /// Watches over all workers: has those give attempts back that do not start them while others
+    /// could, and drops those that keep them. Returns true while any worker has attempts.
+    pub(super) fn watch(&self, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        let mut late: BTreeMap<(u64, u64), Vec<AttemptOf>> = BTreeMap::new();
+        let mut is_busy = false;
+        for (number, peer) in &mut state.peers {
+            is_busy |= !peer.held.is_empty();
+            let verdicts = peer.held.iter().map(|(of, held)| (of, held.verdict(now)));
+            let mut wrong = None;
+            for (of, verdict) in verdicts {
+                match verdict {
+                    Verdict::Fine => {}
+                    Verdict::Late => late.entry((*number, of.query)).or_default().push(*of),
+                    Verdict::Drop(why) => wrong = Some(why),
+                }
+            }
+            if let Some(why) = wrong {
+                peer.drop(why);
+            }
+        }
+        for ((number, query), attempts) in late {
+            state.ask_back(number, query, &attempts, now);
+        }
+        is_busy
+    }
+
+    /// Removes a worker. What it had is claimable again.
+    pub(super) fn lose(&self, number: u64, why: &Lost) {
+        let now = Instant::now();
+        let peer = {
+            let mut state = self.state.lock();
+            let Some(peer) = state.peers.remove(&number) else { return };
+            for held in peer.held.values() {
+                state.queries.ended(&held.query, None, now);
+            }
+            state.count_slots();
+            peer
+        };
+        let name = peer.name;
+        let mut local: BTreeMap<u64, Arc<dyn LeafRunner>> = BTreeMap::new();
+        for Held { query, ticket, started, is_waiting, .. } in peer.held.into_values() {
+            local.extend(query.local.clone().map(|runner| (query.number, runner)));
+            match started {
+                None => query.work.give_back(ticket),
+                Some(started) => {
+                    if is_waiting {
+                        query.work.resume(ticket.id);
+                    }
+                    let ran = now.saturating_duration_since(started);
+                    let lost = Outcome::with_its_worker(ran, format!("its worker `{name}` was lost: {why}"));
+                    query.work.end(ticket, lost, now);
+                }
+            }
+        }
+        self.nudged.notify_one();
+        local.values().for_each(|runner| runner.nudge());
+    }
+}
+
+/// The most attempts that are claimed for a worker at once, and so the most in one frame.
+const MOST_ORDERS: usize = 64;
+/// Bytes of contents after which no more attempts are claimed at once: others are not kept waiting.
+const MOST_BYTES: u64 = 256 << 10;
+
+/// No attempt: a whole query is asked about.
+const NONE: frond_root::AttemptId = frond_root::AttemptId { partition: u32::MAX, number: 0 };
+
+pub(super) fn attempt_of(query: &Query, ticket: &Ticket) -> AttemptOf {
+    AttemptOf { query: query.number, partition: ticket.id.partition, number: ticket.id.number }
+}
+
+fn open(query: &Query) -> Open {
+    let tenant = query.work.tenant();
+    Open {
+        query: query.number,
+        leaf: query.source.leaf.clone(),
+        bytes: query.work.query().clone(),
+        caller: tenant.caller.to_string(),
+        app: tenant.app.to_string(),
+        background: query.work.background(),
+    }
+}
+
+impl State {
+    /// First number of so many slots that no worker has.
+    fn free_slots(&self, slots: u32) -> u32 {
+        let mut taken: Vec<_> = self.peers.values().map(|peer| (peer.first, peer.slots)).collect();
+        taken.sort_unstable();
+        let mut first = self.local;
+        for (begin, count) in taken {
+            if begin.saturating_sub(first) >= slots {
+                break;
+            }
+            first = first.max(begin.saturating_add(count));
+        }
+        first
+    }
+
+    /// A query with this leaf that a worker knows, and that is not over.
+    pub(super) fn known(&self, number: u64, leaf: &[u8]) -> Option<&Arc<Query>> {
+        let peer = self.peers.get(&number)?;
+        self.queries.iter().find(|query| query.source.leaf == leaf && peer.opened.contains(&query.number))
+    }
+
+    /// Asks a worker to give attempts of a query back that it has not started, if others may run
+    /// them: a worker with an idle slot, or the slots of this process.
+    fn ask_back(&mut self, number: u64, query: u64, attempts: &[AttemptOf], now: Instant) {
+        let of_query = |peer: &Peer| attempts.first().and_then(|of| Some(peer.held.get(of)?.query.clone()));
+        let Some(of) = self.peers.get(&number).and_then(of_query) else { return };
+        let is_idle = |peer: &Peer| peer.has_idle_slot(now) && peer.may_have(&of, now);
+        let mut others = self.peers.iter().filter(|(other, _)| **other != number);
+        if of.local.is_none() && !others.any(|(_, peer)| is_idle(peer)) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&number) else { return };
+        peer.sender.post(frames::encoded(Said::Return(Return { query })));
+        let patience = peer.patience();
+        for of in attempts {
+            if let Some(held) = peer.held.get_mut(of) {
+                held.schedule.asked(now, patience);
+            }
+        }
+    }
+
+    fn count_slots(&mut self) {
+        let slots = self.peers.values().map(|peer| peer.slots as usize).sum::<usize>();
+        self.queries.set_slots(slots);
+    }
+}

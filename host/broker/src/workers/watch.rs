@@ -1,0 +1,175 @@
+//! Watch over what a worker has: attempts that it does not start are asked back, and a worker that
+//! keeps attempts for too long is dropped. Decisions alone, without a clock.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The least time for a worker to start an attempt when a slot elsewhere is idle, and to give it
+/// back: many times the scheduling delay of a busy machine.
+const LEAST_PATIENCE: Duration = Duration::from_millis(500);
+/// The most round trips that are waited for: a worker that delays its answers gains little.
+const MOST_PATIENCE: Duration = Duration::from_secs(10);
+/// Round trips until an attempt must have started: it waits for at most two in a healthy worker.
+const ROUND_TRIPS: u32 = 8;
+/// Least throughput to a worker that is worth having, in bytes a second: what is queued before a
+/// frame delays it.
+const SLOWEST: u64 = 256 << 10;
+/// Time after its deadline, or after its query, within which a leaf must have ended: many times
+/// what a leaf needs to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Time within which a worker must have acted on a frame that is sent now, behind so many bytes.
+pub(super) fn patience(round_trip: Option<Duration>, queued: usize) -> Duration {
+    let trips = round_trip.unwrap_or_default().saturating_mul(ROUND_TRIPS);
+    trips.clamp(LEAST_PATIENCE, MOST_PATIENCE) + Duration::from_millis(queued as u64 * 1000 / SLOWEST)
+}
+
+/// Times by which a worker must have acted on one attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schedule {
+    /// Time by which the attempt should have started. `None` before its order was sent, and once
+    /// it has started.
+    start_by: Option<Instant>,
+    /// Time by which the worker must have started it or given it back, once it was asked.
+    answer_by: Option<Instant>,
+    /// Time by which it must have ended.
+    end_by: Instant,
+}
+
+/// Judgement of a worker by one of its attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// All is well.
+    Fine,
+    /// The attempt should have started: others may have it.
+    Late,
+    /// The worker is no good: the reason.
+    Drop(&'static str),
+}
+
+impl Schedule {
+    /// Schedule of an attempt whose order is not sent, by the deadline of its leaf.
+    pub(super) fn new(deadline: Instant) -> Self {
+        Self { start_by: None, answer_by: None, end_by: deadline + GRACE }
+    }
+
+    /// Notes that the order was sent.
+    pub(super) fn sent(&mut self, now: Instant, patience: Duration) {
+        self.start_by = Some(now + patience);
+        self.end_by += patience;
+    }
+
+    /// Notes that the leaf began.
+    pub(super) fn started(&mut self) {
+        self.start_by = None;
+        self.answer_by = None;
+    }
+
+    /// Notes that the worker was asked to give the attempt back.
+    pub(super) fn asked(&mut self, now: Instant, patience: Duration) {
+        self.answer_by = Some(now + patience);
+    }
+
+    /// Judges the worker. `stopped` is the time at which the query ended.
+    pub(super) fn verdict(&self, now: Instant, stopped: Option<Instant>) -> Verdict {
+        let end_by = stopped.map_or(self.end_by, |at| self.end_by.min(at + GRACE + MOST_PATIENCE));
+        if now > end_by {
+            return Verdict::Drop("has kept attempts for long after their time");
+        }
+        match (self.start_by, self.answer_by) {
+            (_, Some(by)) if now > by => Verdict::Drop("has kept attempts without starting them"),
+            (Some(by), None) if now > by => Verdict::Late,
+            _ => Verdict::Fine,
+        }
+    }
+}
+
+/// Pause of a worker that gave attempts back although it had slots for them: it gets no others for
+/// a time that doubles, so that it cannot keep them from others in turns.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pause {
+    until: Option<Instant>,
+    /// Number of pauses since a leaf began.
+    times: u32,
+}
+
+/// First pause.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The most doublings of the pause, up to 8 s: its leaf's code may have been on its way.
+const MOST_DOUBLINGS: u32 = 3;
+
+impl Pause {
+    /// Begins a pause, unless there is one.
+    pub(super) fn begin(&mut self, now: Instant) {
+        if !self.is_on(now) {
+            self.until = Some(now + FIRST_PAUSE * (1 << self.times.min(MOST_DOUBLINGS)));
+            self.times = self.times.saturating_add(1);
+        }
+    }
+
+    /// Notes that a leaf began: the next pause is short.
+    pub(super) fn has_started(&mut self) {
+        self.times = 0;
+    }
+
+    /// True during a pause.
+    pub(super) fn is_on(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(time: u64) -> Duration {
+        Duration::from_millis(time)
+    }
+
+    #[test]
+    fn patience_grows_with_the_way_and_has_a_bound() {
+        assert_eq!(patience(None, 0), ms(500));
+        assert_eq!(patience(Some(ms(10)), 0), ms(500));
+        assert_eq!(patience(Some(ms(100)), 0), ms(800));
+        assert_eq!(patience(Some(Duration::MAX), 0), MOST_PATIENCE);
+        assert_eq!(patience(None, 1 << 20), ms(4500));
+    }
+
+    #[test]
+    fn an_attempt_is_asked_back_once_and_then_costs_the_worker() {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(now + ms(60_000));
+        assert_eq!(schedule.verdict(now + ms(9000), None), Verdict::Fine, "its order is not sent");
+        schedule.sent(now, ms(500));
+        assert_eq!(schedule.verdict(now + ms(500), None), Verdict::Fine);
+        assert_eq!(schedule.verdict(now + ms(501), None), Verdict::Late);
+        schedule.asked(now + ms(501), ms(500));
+        assert_eq!(schedule.verdict(now + ms(1001), None), Verdict::Fine);
+        assert!(matches!(schedule.verdict(now + ms(1002), None), Verdict::Drop(_)));
+        schedule.started();
+        assert_eq!(schedule.verdict(now + ms(1002), None), Verdict::Fine);
+        assert_eq!(schedule.verdict(now + ms(70_500), None), Verdict::Fine);
+        assert!(matches!(schedule.verdict(now + ms(70_501), None), Verdict::Drop(_)));
+        let stopped = Some(now + ms(2000));
+        assert_eq!(schedule.verdict(now + ms(22_000), stopped), Verdict::Fine);
+        assert!(matches!(schedule.verdict(now + ms(22_001), stopped), Verdict::Drop(_)));
+    }
+
+    #[test]
+    fn pauses_double_until_a_leaf_begins() {
+        let mut now = Instant::now();
+        let mut pause = Pause::default();
+        assert!(!pause.is_on(now));
+        for length in [1000, 2000, 4000, 8000, 8000] {
+            pause.begin(now);
+            pause.begin(now);
+            assert!(pause.is_on(now + ms(length - 1)));
+            now += ms(length);
+            assert!(!pause.is_on(now));
+        }
+        pause.has_started();
+        pause.begin(now);
+        assert!(!pause.is_on(now + ms(1000)));
+    }
+}
