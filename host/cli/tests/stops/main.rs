@@ -51,7 +51,7 @@ fn in_python() {
         "exit",
         "abort",
     ];
-    check("python", "leaf.py", &own.map(|name| (name, "")), &[("sleep", "time = \"50ms\"")]);
+    check("python", "leaf.py", &own.map(|name| (name, "")), &[("sleep", "time = \"5s\"")]);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn in_javascript() {
 #[test]
 fn in_c() {
     let own = ["assert", "abort", "exit", "call-null", "write-beyond", "recurse"];
-    check("c", "leaf.c", &own.map(|name| (name, "")), &[("sleep", "time = \"50ms\"")]);
+    check("c", "leaf.c", &own.map(|name| (name, "")), &[("sleep", "time = \"5s\"")]);
 }
 
 fn check(lang: &str, source: &str, own: &[Command], timed: &[Command]) {
