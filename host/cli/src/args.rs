@@ -85,7 +85,7 @@ pub enum Verb {
     /// Runs an app's build commands, and checks the components they make.
     Build(BuildArgs),
     /// Tests a plugin or an app under exactly the limits of production: its cases, and the laws of
-    /// its merge.
+    /// its leaf and merge.
     Test(Box<TestArgs>),
     /// Measures a plugin's cases: fuel, time, memory, throughput.
     Bench(Box<BenchArgs>),

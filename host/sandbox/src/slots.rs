@@ -332,10 +332,8 @@ impl SlotThread {
                 }
                 return;
             }
-            match task.leave(call) {
-                None => return,
-                Some(still) => call = still,
-            }
+            let Some((still, _occupied)) = task.leave(call) else { return };
+            call = still;
             task.sleep();
         }
     }

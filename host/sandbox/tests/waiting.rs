@@ -113,7 +113,7 @@ fn beyond_the_bound_leaves_that_wait_do_not_begin_and_leave_the_slots_to_others(
     wait_until("there is no room", || asleep.seen.running() == 3);
     assert_eq!(app.obey(&host, "ok", PATIENCE).slug(), "ok");
     assert_eq!((asleep.seen.running(), host.slots.waiting()), (3, 3));
-    // A query without waiting leaves waits in the slot.
+    // A query without waiting leaves does not take the last slot.
     assert_eq!(app.obey(&host, "sleep-ms:1", PATIENCE).slug(), "ok");
     let tenant = Tenant { caller: "another".into(), ..Tenant::of_app("test") };
     let seen = ObservedRunner::of(&app);
@@ -126,6 +126,25 @@ fn beyond_the_bound_leaves_that_wait_do_not_begin_and_leave_the_slots_to_others(
     cancel.cancel();
     assert_eq!(host.runtime.block_on(of_another).unwrap().unwrap().coverage().attempts.started, 1);
     assert_eq!(asleep.cancel(&host).coverage().attempts.started, 3);
+}
+
+#[test]
+fn leaves_that_find_no_room_leave_one_slot_to_those_that_compute() {
+    let _alone = alone();
+    let host = host(2, room_for(2));
+    let app = faulty(&host);
+    // The first takes all of its caller's room, and the others would fill both slots.
+    let asleep: Vec<_> = (0..5).map(|_| Running::start(&host, &app, sleepers(20))).collect();
+    let running = || asleep.iter().map(|query| query.seen.running()).sum::<usize>();
+    wait_until("each query has begun", || asleep.iter().all(|query| query.seen.running() > 0));
+    for _ in 0..10 {
+        assert_eq!(app.obey(&host, "ok", PATIENCE).slug(), "ok");
+        assert_eq!(app.obey(&host, "sleep-ms:1", PATIENCE).slug(), "ok");
+    }
+    // Three have room, one waits in a slot, and each query has one more at most.
+    assert!(running() <= 3 + 1 + 5, "{}", running());
+    asleep.into_iter().for_each(|query| drop(query.cancel(&host)));
+    assert_eq!(host.slots.waiting(), 0);
 }
 
 #[test]

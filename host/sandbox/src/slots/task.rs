@@ -111,6 +111,15 @@ enum State {
     Woken(WaitingCall),
 }
 
+/// RAII guard of a slot in which a call waits, for want of room elsewhere.
+pub(super) struct OccupiedSlot(Arc<Waiting>);
+
+impl Drop for OccupiedSlot {
+    fn drop(&mut self) {
+        self.0.leave_slot();
+    }
+}
+
 /// Call without a thread, with its permit to wait.
 struct WaitingCall {
     call: LeafCall,
@@ -153,12 +162,13 @@ impl Task {
         std::mem::take(&mut *lock(&self.waits))
     }
 
-    /// Lets a pending call wait without a thread, if there is room; otherwise returns it.
-    pub(super) fn leave(self: &Arc<Self>, call: LeafCall) -> Option<LeafCall> {
-        let Some(permit) = self.plugin.wait_permit() else { return Some(call) };
+    /// Lets a pending call wait without a thread, if there is room; otherwise returns it, with the
+    /// slot in which it waits.
+    pub(super) fn leave(self: &Arc<Self>, call: LeafCall) -> Option<(LeafCall, Option<OccupiedSlot>)> {
+        let Some(permit) = self.plugin.wait_permit() else { return Some((call, None)) };
         let mut state = lock(&self.state);
         if !self.waiting.add(self.clone()) {
-            return Some(call);
+            return Some((call, Some(OccupiedSlot(self.waiting.clone()))));
         }
         self.work.wait(self.id);
         let queue = self.woken.upgrade();

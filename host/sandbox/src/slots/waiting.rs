@@ -71,7 +71,8 @@ pub(super) struct Waiting {
     /// Most tasks.
     most: usize,
     memory: u64,
-
+    /// Number of slots.
+    slots: usize,
     /// True once some query is over, until its tasks have been ended.
     is_stopped: AtomicBool,
     is_closing: AtomicBool,
@@ -83,6 +84,8 @@ pub(super) struct Waiting {
 struct WaitList {
     tasks: BTreeMap<Key, Arc<dyn WaitingTask>>,
     callers: HashMap<Arc<str>, usize>,
+    /// Number of slots in which a call waits that found no room here.
+    occupied: usize,
     /// Resident memory when the first of the current tasks began to wait, in bytes.
     before: u64,
     /// True from when the memory is used up until a task goes.
@@ -105,6 +108,7 @@ impl Waiting {
             list: Mutex::default(),
             most: limits.leaves.saturating_mul(slots).min(mappable()),
             memory: limits.memory,
+            slots,
             is_stopped: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
             thread: OnceLock::new(),
@@ -126,18 +130,26 @@ impl Waiting {
         self.has_room_in(&lock(&self.list), caller)
     }
 
+    /// Ends the wait of a call in its slot.
+    pub(super) fn leave_slot(&self) {
+        lock(&self.list).occupied -= 1;
+    }
+
     fn has_room_in(&self, list: &WaitList, caller: &str) -> bool {
         let own = list.callers.get(caller).copied().unwrap_or(0);
         list.tasks.len() < self.most && own < self.most - self.most / OTHERS && !list.is_memory_full && !list.is_closed
     }
 
-    /// Adds a task and returns true, if there is room.
+    /// Adds a task and returns true, if there is room. Without room it waits in its slot, until
+    /// [`Waiting::leave_slot`]; but it does not take the last slot from leaves that compute: one
+    /// beyond the bounds is better than a pool that stands still.
     pub(super) fn add(&self, task: Arc<impl WaitingTask + 'static>) -> bool {
         let caller = task.caller();
         let until = task.until();
         let mut list = lock(&self.list);
         list.look_at_memory(self.memory);
-        if !self.has_room_in(&list, &caller) {
+        if !self.has_room_in(&list, &caller) && !self.is_last_slot(&list) {
+            list.occupied += 1;
             return false;
         }
         let is_first = list.tasks.first_key_value().is_none_or(|(first, _)| until < first.0);
@@ -148,6 +160,11 @@ impl Waiting {
             self.wake();
         }
         true
+    }
+
+    /// Returns true if calls that wait occupy all slots but one.
+    fn is_last_slot(&self, list: &WaitList) -> bool {
+        self.most > 0 && !list.is_closed && list.occupied + 1 >= self.slots
     }
 
     /// Removes a task. Returns true if there was no room for another one of its caller until now.
