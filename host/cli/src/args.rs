@@ -75,7 +75,7 @@ pub enum Verb {
     /// Runs queries as jobs, which outlive their request: submits, watches and cancels jobs, and
     /// gets their answers.
     Jobs(JobsArgs),
-    /// Runs leaves for roots: for servers and queries on any hosts that use the same broker.
+    /// Runs leaves for queries on any hosts that use the same broker.
     Worker(Box<WorkerArgs>),
     /// Makes a token for a server, and the lines for the server's settings.
     Token(TokenArgs),

@@ -347,22 +347,6 @@ impl Gather {
         self.note_missing(partition, Status::Degraded, actions);
     }
 
-    fn miss(&mut self, partition: u32, status: Status, actions: &mut Vec<Action>) {
-        self.settle(partition, status, 0.0);
-        if status == Status::Failed {
-            self.explains(partition, Cause::Own);
-        }
-        self.note_missing(partition, status, actions);
-    }
-
-    fn note_missing(&self, partition: u32, status: Status, actions: &mut Vec<Action>) {
-        actions.push(Action::Missing {
-            partition,
-            status,
-            slug: self.cells.get(partition as usize).and_then(|cell| cell.kind),
-        });
-    }
-
     fn settle(&mut self, partition: u32, status: Status, share: f64) {
         let Some(cell) = self.cells.get_mut(partition as usize) else {
             return;

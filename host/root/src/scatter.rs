@@ -24,7 +24,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::limit::{Limit, Scope};
+use crate::limit::Limit;
 use crate::plan::{Partition, Plan};
 use crate::request::Tenant;
 use crate::share::{PieceSizes, Stretch};
@@ -221,24 +221,6 @@ impl Scatter {
             None => u32::try_from(at).ok().filter(|_| at < self.count)?,
         };
         Some(Again { id: AttemptId { partition: index, number: 1 }, stretch: None, cut_from: None })
-    }
-
-    /// Time by which an attempt that began at `started` must have ended.
-    fn deadline_of(&self, started: Instant) -> Instant {
-        match self.window.leaf_time {
-            Some(time) => {
-                started.checked_add(time).map_or(self.window.leaf_deadline, |at| at.min(self.window.leaf_deadline))
-            }
-            None => self.window.leaf_deadline,
-        }
-    }
-
-    /// Limit that ends an attempt that began at `started`: the leaf's own, or the query's deadline.
-    fn limit_of(&self, started: Instant) -> Limit {
-        match self.window.leaf_time {
-            Some(time) if self.deadline_of(started) < self.window.leaf_deadline => Limit::time(Scope::Leaf, time),
-            _ => self.window.limit,
-        }
     }
 
     /// Stores a runner's report, and wakes the query's task when that is due.

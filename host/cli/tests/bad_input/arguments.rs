@@ -21,10 +21,11 @@ fn no_verb() {
       query     Runs a query on an app, and prints the answer
       serve     Serves every app of a folder over HTTP, with a web page about them
       jobs      Runs queries as jobs, which outlive their request: submits, watches and cancels jobs, and gets their answers
+      worker    Runs leaves for queries on any hosts that use the same broker
       token     Makes a token for a server, and the lines for the server's settings
       new       Makes a folder with an app or a plugin in one of four languages, which builds and passes its cases as it is
       build     Runs an app's build commands, and checks the components they make
-      test      Tests a plugin or an app under exactly the limits of production: its cases, and the laws of its merge
+      test      Tests a plugin or an app under exactly the limits of production: its cases, and the laws of its leaf and merge
       bench     Measures a plugin's cases: fuel, time, memory, throughput
       replay    Repeats a call that failed in production, from a capture of --capture-failures
       explain   Explains a recorded query: waterfall, critical path, stragglers, quantiles

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{Action, Gather, Phase, share_of};
 use crate::answer::Status;
 use crate::event::GatherEnd;
-use crate::failure::{CANCELLED, Failure, FailureKind, TIME_UP, WAIT_OVER};
+use crate::failure::{CANCELLED, Cause, Failure, FailureKind, TIME_UP, WAIT_OVER};
 use crate::ledger::PartialRange;
 use crate::limit::Limit;
 use crate::policy::wait::{MAX_FACTOR, MIN_FACTOR, adaptive_wait};
@@ -117,6 +117,24 @@ impl Gather {
         }
         self.phase = Phase::Ended { why };
         actions.push(Action::Close { late });
+    }
+
+    /// Settles a partition that has no partial.
+    pub(super) fn miss(&mut self, partition: u32, status: Status, actions: &mut Vec<Action>) {
+        self.settle(partition, status, 0.0);
+        if status == Status::Failed {
+            self.explains(partition, Cause::Own);
+        }
+        self.note_missing(partition, status, actions);
+    }
+
+    /// Tells that a partition has no partial, or only part of one.
+    pub(super) fn note_missing(&self, partition: u32, status: Status, actions: &mut Vec<Action>) {
+        actions.push(Action::Missing {
+            partition,
+            status,
+            slug: self.cells.get(partition as usize).and_then(|cell| cell.kind),
+        });
     }
 
     /// Takes the emission of a running leaf. Call it before the gather ends by its deadline.

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::shares::Shares;
 use super::{Again, Scatter};
+use crate::limit::{Limit, Scope};
 use crate::plan::Plan;
 use crate::share::{Share, Stretch};
 use crate::sync::lock;
@@ -45,6 +46,24 @@ impl Scatter {
         }
         let deadline = self.deadline_of(now);
         Some(Ticket { id, slot, claimed: now, deadline, limit: self.limit_of(now), partition, share, cut_from })
+    }
+
+    /// Time by which an attempt that began at `started` must have ended.
+    fn deadline_of(&self, started: Instant) -> Instant {
+        match self.window.leaf_time {
+            Some(time) => {
+                started.checked_add(time).map_or(self.window.leaf_deadline, |at| at.min(self.window.leaf_deadline))
+            }
+            None => self.window.leaf_deadline,
+        }
+    }
+
+    /// Limit that ends an attempt that began at `started`: the leaf's own, or the query's deadline.
+    fn limit_of(&self, started: Instant) -> Limit {
+        match self.window.leaf_time {
+            Some(time) if self.deadline_of(started) < self.window.leaf_deadline => Limit::time(Scope::Leaf, time),
+            _ => self.window.limit,
+        }
     }
 
     /// Number of the next attempt at a partition that has had one.
