@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frond_root::LeafRunner;
+use tokio::time::timeout;
 
 use crate::carrier::Carrier;
 use crate::frames::{self, Said};
@@ -92,15 +93,19 @@ impl Workers {
         self.0.slots()
     }
 
-    /// Waits until there are so many workers.
-    pub async fn joined(&self, count: usize) {
-        loop {
-            let joined = self.0.joined.notified();
-            if self.0.state.lock().peers.len() >= count {
-                return;
+    /// Waits until there are so many workers, for `time` at most.
+    pub async fn joined(&self, count: usize, time: Duration) {
+        let all = async {
+            loop {
+                let joined = self.0.joined.notified();
+                if self.0.state.lock().peers.len() >= count {
+                    return;
+                }
+                joined.await;
             }
-            joined.await;
-        }
+        };
+        // Those that have joined by then are there.
+        let _ = timeout(time, all).await;
     }
 
     /// All workers, in the order in which they joined.

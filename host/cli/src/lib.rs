@@ -31,11 +31,9 @@ mod worker;
 use anyhow::Context;
 use args::{Cli, Verb};
 use exit::{Exit, MachineFault};
+use frond_run::processes::THIS_PROGRAM;
 
 pub use report::report;
-
-/// The running program, even if its file has been replaced or deleted since the start.
-const SELF: &str = "/proc/self/exe";
 
 /// Runs the verb of the command line.
 ///
@@ -46,7 +44,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
     // The compiler yields as much as slot threads do: a server's health checks and queries go
     // first.
     let nice = if matches!(cli.verb, Verb::Serve(_)) { 5 } else { 0 };
-    frond_run::compile_in_children(SELF.into(), nice).map_err(anyhow::Error::msg)?;
+    frond_run::compile_in_children(THIS_PROGRAM.into(), nice).map_err(anyhow::Error::msg)?;
     match &cli.verb {
         Verb::Query(args) => query::run(args),
         Verb::Serve(args) => serve::run(args),

@@ -127,8 +127,7 @@ pub(crate) fn crew(args: &WorkersArgs, machine: Machine, runtime: &Handle) -> an
     let local = if has_local_slots { u32::try_from(machine.slots()).unwrap_or(u32::MAX) } else { 0 };
     let workers = Workers::new(local, Settings::default());
     let processes = args.workers.map(|count| {
-        let program = crate::SELF.into();
-        let settings = ProcessSettings { program, count: usize::from(count), slots: 1, memory: PROCESS_MEMORY };
+        let settings = ProcessSettings { count: usize::from(count), slots: 1, memory: PROCESS_MEMORY };
         Processes::start(&settings, &workers, runtime)
     });
     let processes = processes.transpose()?;
@@ -137,10 +136,7 @@ pub(crate) fn crew(args: &WorkersArgs, machine: Machine, runtime: &Handle) -> an
         runtime.spawn(accept_workers(side, workers.clone()));
     }
     let wanted = args.workers.map_or(1, usize::from);
-    runtime.block_on(async {
-        let all = async { workers.joined(wanted).await };
-        // A query that has slots of its own, or gets workers later, can begin.
-        let _ = tokio::time::timeout(FIRST_WORKER, all).await;
-    });
+    // A query that has slots of its own, or gets workers later, can begin.
+    runtime.block_on(workers.joined(wanted, FIRST_WORKER));
     Ok((machine.with_workers(workers, has_local_slots), Some(Crew { _processes: processes })))
 }

@@ -5,8 +5,8 @@
 //! 2. [`wire`](mod@wire): puts them behind the root's seams, with slots to run leaves on.
 //! 3. [`ask`](mod@ask): runs one query: plan, scatter, gather, merge, answer.
 //!
-//! [`workers`] has leaves run by other processes, here and on other hosts; [`processes`] starts those
-//! here.
+//! [`workers`] has leaves run by other processes, here and on other hosts; [`processes`] starts
+//! those here.
 //!
 //! [`machine`] is shared by all apps of a process. [`compile`] bounds the cost of compiling
 //! components, and [`cache`] keeps them compiled. [`laws`] records whether the answers of an app's
@@ -18,6 +18,7 @@
 pub mod ask;
 pub mod cache;
 pub mod compile;
+mod env;
 pub mod envelope;
 pub mod error;
 pub mod laws;

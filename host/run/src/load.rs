@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use frond_app::{AppError, Component, Package};
 use frond_broker::{LeafSource, Workers};
-use frond_root::call::Grants;
 use frond_root::memory::Memory;
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::inspect::surface;
 use frond_sandbox::{GuestGrants, Guests, Leaf, LoadError, Plugin, Role, Sandbox, Trials};
 
+use crate::env::with_env;
 use crate::error::RunError;
 use crate::machine::Machine;
 use crate::planning::Planning;
@@ -197,17 +197,4 @@ impl Loader<'_> {
 pub fn from_file(component: &Component) -> Result<Bytes, AppError> {
     component.check()?;
     read(&component.path).map(Bytes::from).map_err(|error| component.misfit(error))
-}
-
-/// Adds the values of the granted variables, which come from `env`. Each unset one gives a warning.
-pub(crate) fn with_env(app: &Grants, env: impl Fn(&str) -> Option<String>) -> (GuestGrants, Vec<String>) {
-    let mut grants = GuestGrants::from(app.clone());
-    let mut unset = Vec::new();
-    for name in &app.env {
-        match env(name) {
-            Some(value) => grants.env.push((name.clone(), value)),
-            None => unset.push(format!("the environment variable {name} is granted, but is not set to a text")),
-        }
-    }
-    (grants, unset)
 }

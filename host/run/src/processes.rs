@@ -6,7 +6,6 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -30,11 +29,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Time after which the end of a process is no longer soon after its start.
 const STEADY: Duration = Duration::from_secs(5);
 
+/// The running program, even if its file has been replaced or deleted since the start.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+
 /// Worker processes to start.
 #[derive(Clone, Debug)]
 pub struct ProcessSettings {
-    /// The program: this very one.
-    pub program: PathBuf,
     /// Number of processes.
     pub count: usize,
     /// The most leaves at once of each.
@@ -113,7 +113,7 @@ impl Keeper {
     fn start(&self, number: usize) -> io::Result<(Child, UnixStream)> {
         let (own, other) = UnixStream::pair()?;
         own.set_nonblocking(true)?;
-        let mut command = Command::new(&self.settings.program);
+        let mut command = Command::new(THIS_PROGRAM);
         command
             .args(["worker", "--child", &std::process::id().to_string()])
             .args(["--name", &format!("process-{number}")])

@@ -9,7 +9,7 @@ use frond_root::{DigestWriter, LeafRunner, PieceSizes};
 use frond_sandbox::{Leaf, LeafHost, Plugin, Role, Sandbox, Slots};
 use serde::{Deserialize, Serialize};
 
-use crate::load::with_env;
+use crate::env::with_env;
 use crate::machine::Machine;
 
 /// The most leaves that a worker keeps loaded. The one that was used the longest ago goes first.
@@ -43,7 +43,8 @@ impl LeafCodes for Codes {
     fn code(&self, own: &str) -> Result<ShippedCode, String> {
         let compiled =
             if own == engine() { Some(self.plugin.code().map_err(|error| error.to_string())?) } else { None };
-        let (settings, component) = (self.settings.clone(), self.component.clone());
+        let settings = self.settings.clone();
+        let component = self.component.clone();
         Ok(ShippedCode { settings, component, compiled: compiled.map(Bytes::from) })
     }
 }

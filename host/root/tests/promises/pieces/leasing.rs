@@ -28,7 +28,7 @@ impl Pair {
         pair
     }
 
-    /// What the owner does when it is asked for more units.
+    /// Has the owner lease further units.
     fn lease(&self) {
         let leased = self.owner.lease(LEASE, self.now).map(|units| units.end);
         let end = self.owner.stretch().end;
