@@ -33,6 +33,9 @@ pub struct Machine {
 /// Size class of a pool: bytes of memory and table elements, each rounded up to a power of two.
 type Size = (u64, u64);
 
+/// Places in a pool for leaves that wait beyond the bound, so that they do not take the last slot.
+const BEYOND: usize = 64;
+
 /// The most leaves at once: each has a slot thread.
 pub const MAX_SLOTS: u16 = 1024;
 
@@ -155,7 +158,7 @@ impl Machine {
         let limits = vec![Limits { memory: size.0, table_elements: size.1, ..Limits::default() }];
         let settings = Settings {
             slots: self.slots,
-            waiting: self.waiting.leaves.saturating_mul(self.slots),
+            waiting: self.waiting.leaves.saturating_mul(self.slots).saturating_add(BEYOND),
             limits,
             cache: cache_dir(),
             compiler: self.compiler.clone(),

@@ -17,7 +17,8 @@ use common::{App, Host, ObservedRunner, PATIENCE, alone, cache, guest, in_time, 
 fn host(slots: usize, waiting: WaitLimits) -> Host {
     let settings = Settings {
         slots,
-        waiting: waiting.leaves * slots,
+        // With places for leaves beyond the bound.
+        waiting: waiting.leaves * slots + 8,
         limits: vec![Limits::default()],
         cache: Some(cache()),
         compiler: Compiler::in_process(),
