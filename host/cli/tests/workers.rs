@@ -34,7 +34,7 @@ fn worker(nats: &Nats, name: &str) -> Running {
 
 /// Asks a query of sleeping leaves, with all of its events.
 fn sleepers(nats: &Nats, leaves: usize) -> Frond {
-    let partitions: Vec<_> = (0..leaves).map(|leaf| format!(r#"{{"key":"sleep-ms:20-{leaf}"}}"#)).collect();
+    let partitions: Vec<_> = (0..leaves).map(|leaf| format!(r#"{{"key":"sleep-ms:20-{leaf}","data":""}}"#)).collect();
     let text = format!(r#"{{"query":{{"fault":"sleep-ms:20"}},"partitions":[{}]}}"#, partitions.join(","));
     query(&[
         "examples/faulty",
@@ -137,7 +137,7 @@ fn grants_are_the_workers_own() {
     let _worker = worker(&nats, "strict");
     let asked = folder
         .frond("query echo")
-        .arg(r#"{"query":{},"partitions":[{"key":"ok"}]}"#)
+        .arg(r#"{"query":{},"partitions":[{"key":"ok","data":""}]}"#)
         .args(["--nats", &nats.url(), "--local", "false", "--deadline", "2s"])
         .env("FROND_SECRET", "of the root")
         .run();
