@@ -19,13 +19,13 @@ use tokio::runtime::Handle;
 
 use crate::args::{BrokerArgs, WorkerArgs, WorkersArgs};
 use crate::exit::{Exit, MachineFault};
-use crate::out;
 use crate::signals::Endings;
 
 /// Time for which a query waits for the first worker of its broker.
 const FIRST_WORKER: Duration = Duration::from_millis(500);
-/// The most private memory of a worker process, in bytes.
-const PROCESS_MEMORY: u64 = 2 << 30;
+/// The most private memory of a worker process, in bytes. Stacks and tables of waiting leaves count
+/// in it, also while nobody uses them.
+const PROCESS_MEMORY: u64 = 4 << 30;
 
 /// Runs the verb.
 ///
@@ -66,7 +66,7 @@ async fn serve(args: &WorkerArgs) -> anyhow::Result<Exit> {
     let loader = Arc::new(WorkerLeaves::new(machine, threads, allowed(args.allow.as_deref())?, args.trust_roots));
     let mut endings = Endings::new()?;
     let side = connect(&options).await?.worker(&name).await?;
-    out::message(&format!("worker {name} with {slots} slots in pool {} of {}", options.pool, options.url));
+    errln!("worker {name} with {slots} slots in pool {} of {}", options.pool, options.url);
     let draining = CancellationToken::new();
     let serving = serve_roots(side, Settings::default(), introduction, loader, draining.clone());
     tokio::pin!(serving);

@@ -132,11 +132,10 @@ fn a_broker_that_returns_is_found_again() {
 #[test]
 fn grants_are_the_workers_own() {
     let Some(nats) = Nats::start() else { return };
-    let folder = kit::Folder::with_app("echo", "[grants]\nenv = [\"FROND_SECRET\"]\n[source]\nkind = \"query\"\n");
-    folder.link_plugin("faulty");
+    let folder = kit::Folder::with_app("faulty", "[grants]\nenv = [\"FROND_SECRET\"]\n[source]\nkind = \"query\"\n");
     let _worker = worker(&nats, "strict");
     let asked = folder
-        .frond("query echo")
+        .frond("query app")
         .arg(r#"{"query":{},"partitions":[{"key":"ok","data":""}]}"#)
         .args(["--nats", &nats.url(), "--local", "false", "--deadline", "2s"])
         .env("FROND_SECRET", "of the root")
