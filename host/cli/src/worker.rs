@@ -23,9 +23,9 @@ use crate::signals::Endings;
 
 /// Time for which a query waits for the first worker of its broker.
 const FIRST_WORKER: Duration = Duration::from_millis(500);
-/// The most private memory of a worker process, in bytes. Stacks and tables of waiting leaves count
-/// in it, also while nobody uses them.
-const PROCESS_MEMORY: u64 = 4 << 30;
+/// The most private memory of a worker process, in bytes. All that was ever accessible in the pool of
+/// its instances counts, also while nobody uses it: the bound is one on a runaway process.
+const PROCESS_MEMORY: u64 = 64 << 30;
 
 /// Runs the verb.
 ///

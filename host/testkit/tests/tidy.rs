@@ -276,7 +276,7 @@ fn time_is_kept_where_it_is_kept() {
         assert!(with("root", code).is_empty(), "{code}");
         assert!(with("jobs", code).is_empty(), "{code}");
     }
-    assert_eq!(with("run", "use tokio::{\n    sync::Notify,\n    time::Instant,\n};"), ["host/app/src/a.rs:4"]);
+    assert_eq!(with("app", "use tokio::{\n    sync::Notify,\n    time::Instant,\n};"), ["host/app/src/a.rs:4"]);
     let system = [
         "use std::time::Instant;",
         "use std::time::{Duration, Instant};",

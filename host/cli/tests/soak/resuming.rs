@@ -161,7 +161,7 @@ fn app(port: u16, units: u64) -> Arc<Folder> {
     let manifest = format!(
         "content-type = \"application/json\"\n[leaf]\n{component}\n[merge]\n{component}\n\
          [source]\nkind = \"range\"\nstart = 0\nend = {units}\nstep = {step}\n\
-         [[grants.http]]\nhost = \"127.0.0.1:{port}\"\nmethods = [\"POST\"]\n[limits.leaf]\nfuel = 0\n[query]\ndeadline = \"120s\"\nfloor = \"all\"\n"
+         [[grants.http]]\nhost = \"127.0.0.1:{port}\"\nmethods = [\"POST\"]\n[limits.leaf]\nfuel = 0\n[query]\ndeadline = \"1200s\"\nfloor = \"all\"\n"
     );
     folder.write("apps/asking/frond.toml", manifest);
     Arc::new(folder)

@@ -147,7 +147,20 @@ impl Bench {
 fn sqlite(folder: &TempDir) -> Store {
     let options =
         |clock| Options { events_kept: EVENTS, tombstones_kept: STONES, clock: Some(clock), ..Options::default() };
-    Store::with(|clock| SqliteStore::open(&folder.path().join("jobs"), options(clock)).unwrap())
+    // A child that another test starts has this process's open files until it runs its own program,
+    // and with them the lock of a store that was closed just before.
+    let is_held = |error: &dyn ToString| error.to_string().contains("another process");
+    Store::with(|clock| {
+        let mut opened = SqliteStore::open(&folder.path().join("jobs"), options(clock.clone()));
+        for _ in 0..1000 {
+            match &opened {
+                Err(error) if is_held(error) => std::thread::park_timeout(std::time::Duration::from_millis(10)),
+                _ => break,
+            }
+            opened = SqliteStore::open(&folder.path().join("jobs"), options(clock.clone()));
+        }
+        opened.unwrap()
+    })
 }
 
 #[cfg(feature = "postgres")]

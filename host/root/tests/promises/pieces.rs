@@ -13,11 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use frond_root::answer::UnitTally;
 use frond_root::{
-    Answer, CancellationToken, Coverage, EventKind, Events, Failure, FailureKind, Floor, Journal, MergeOrder,
-    Partition, Plan, Request, Services, Status, flow,
+    Answer, CancellationToken, Coverage, EventKind, Events, FailureKind, Floor, Journal, MergeOrder, Plan, Request,
+    Services, Status, flow,
 };
 use frond_testkit::pieces::{PieceLeaves as Workers, Step, integers, joined, units};
 use frond_testkit::{Merges, Record, ms, request};
