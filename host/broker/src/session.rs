@@ -8,7 +8,7 @@
 //!   replaces nothing: only an opener that has seen this accepter's answer can. A packet with other
 //!   numbers is answered with a reset.
 //! - **Order.** Packets of frames are numbered. The receiver acknowledges all up to a number
-//!   (cumulative) and of the next [`256`](wire::MAX_FLIGHT) each that it has (selective): after a
+//!   (cumulative) and of the next 256 each that it has (selective): after a
 //!   loss only what is missing is sent again, which matters as a packet may have 256 KiB. Every
 //!   transmission has a number of its own, too, and the receiver echoes the newest, as in QUIC.
 //!   So a packet is known to be lost once three later transmissions could have overtaken it, also
@@ -18,7 +18,7 @@
 //!   carrier has flow control of its own, and at most 256 packets are in flight.
 //! - **Liveness.** Every packet announces when the next will come at the latest.
 //!
-//! The state machine ([`engine`]) knows no clock and no carrier. One task ([`task`]) drives it.
+//! The state machine (`engine.rs`) knows no clock and no carrier. One task (`task.rs`) drives it.
 
 mod arrivals;
 mod body;

@@ -1,6 +1,6 @@
 //! The worker's side: takes attempts of roots, and runs them on its slots.
 //!
-//! A worker has a session with each root, and an [`Inbox`] for each of their queries in front of an
+//! A worker has a session with each root, and an `Inbox` for each of their queries in front of an
 //! ordinary runner of leaves: there is no second way to run one. All sessions share the runner's
 //! slots, and so does each tenant of each root.
 

@@ -23,8 +23,8 @@ use crate::signals::Endings;
 
 /// Time for which a query waits for the first worker of its broker.
 const FIRST_WORKER: Duration = Duration::from_millis(500);
-/// The most private memory of a worker process, in bytes. All that was ever accessible in the pool of
-/// its instances counts, also while nobody uses it: the bound is one on a runaway process.
+/// The most private memory of a worker process, in bytes. All that was ever accessible in the pool
+/// of its instances counts, also while nobody uses it: this bounds a process that runs away.
 const PROCESS_MEMORY: u64 = 64 << 30;
 
 /// Runs the verb.
