@@ -19,8 +19,14 @@ pub async fn accept_workers(mut side: RootSide, workers: Workers) {
                 let Some((peer, carrier)) = heard else { return };
                 let workers = workers.clone();
                 conversations.spawn(async move {
-                    let lost = workers.converse(carrier).await;
-                    tracing::info!(user = %peer.name, worker = %peer.id, %lost, "a worker is gone");
+                    let was_drained = workers.has_drained(peer.id);
+                    let lost = workers.converse_with(carrier, Some(peer.id)).await;
+                    if was_drained {
+                        // It comes again each second, and each time it is told to leave.
+                        tracing::debug!(user = %peer.name, worker = %peer.id, %lost, "a drained worker is gone");
+                    } else {
+                        tracing::info!(user = %peer.name, worker = %peer.id, %lost, "a worker is gone");
+                    }
                 });
             }
             Some(_) = conversations.join_next() => {}

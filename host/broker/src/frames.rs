@@ -11,6 +11,8 @@ use prost::Message as _;
 
 /// The most bytes of one pull of a content.
 pub const MAX_PULL: u64 = 1 << 20;
+/// The most blocks of contents that a worker reads ahead at once.
+pub const MOST_PULLED_AHEAD: usize = 256;
 /// The largest content that goes to a worker with its order, in bytes.
 pub const MAX_INLINE: u64 = 256 << 10;
 /// The most attempts on their way to a worker, for each of its slots.

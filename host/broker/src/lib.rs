@@ -23,4 +23,4 @@ pub mod workers;
 
 pub use carrier::Carrier;
 pub use worker::{Introduction, LeafCode, LeafLoader};
-pub use workers::{LeafCodes, LeafSource, ShippedCode, WorkerView, Workers};
+pub use workers::{LeafCodes, LeafSource, ShippedCode, Tally, WorkerView, Workers};

@@ -7,6 +7,7 @@
 mod content;
 mod inbox;
 mod load;
+mod read_ahead;
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -6,6 +6,7 @@
 
 mod conversation;
 mod dealing;
+mod drained;
 mod orders;
 mod peer;
 mod queries;
@@ -13,24 +14,27 @@ mod runner;
 mod shared;
 mod source;
 mod supplies;
+mod tally;
 mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use frond_root::LeafRunner;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::carrier::Carrier;
-use crate::frames::{self, Said};
+use crate::nats::PeerId;
 use crate::session::{Lost, Settings};
 
-use peer::Peer;
+use peer::{Origin, Peer};
+use queries::Queries;
 use runner::WorkersRunner;
 use shared::Shared;
 
 pub use peer::MAX_WORKER_SLOTS;
 pub use source::{LeafCodes, LeafSource, ShippedCode};
+pub use tally::Tally;
 
 /// A worker, for displays.
 #[derive(Clone, Debug)]
@@ -47,6 +51,8 @@ pub struct WorkerView {
     pub age: Duration,
     /// Round trip to it.
     pub round_trip: Option<Duration>,
+    /// Time since its last sign of life.
+    pub last_heard: Option<Duration>,
     /// Attempts that it has, waiting ones included.
     pub attempts: usize,
     /// Attempts that wait without a slot.
@@ -57,13 +63,19 @@ pub struct WorkerView {
     pub ran: Duration,
     /// True if it takes no more attempts.
     pub is_draining: bool,
+    /// Reason why it gets no attempts now. `None` if it does, if its slots are busy, or if no query
+    /// has any.
+    pub idle_because: Option<String>,
     /// Reasons why it cannot run some leaves.
     pub refusals: Vec<String>,
 }
 
 /// Workers of a root. They may join and leave at any time.
 #[derive(Clone)]
-pub struct Workers(Arc<Shared>);
+pub struct Workers {
+    shared: Arc<Shared>,
+    are_expendable: bool,
+}
 
 impl Workers {
     /// No workers yet, beside `local` slots of this process. Runs on the current runtime until the
@@ -72,33 +84,56 @@ impl Workers {
     pub fn new(local: u32, settings: Settings) -> Self {
         let shared = Arc::new(Shared::new(local, settings));
         tokio::spawn(dealing::deal_when_nudged(Arc::downgrade(&shared)));
-        Self(shared)
+        Self { shared, are_expendable: false }
+    }
+
+    /// The same workers, for adding those that may be killed: processes with one slot, whose keeper
+    /// ends them when their conversation ends, and whose leaves may not be interrupted otherwise.
+    ///
+    /// An attempt on such a worker that has not ended at its deadline, or soon after its query,
+    /// ends there and then, and the worker is dropped.
+    #[must_use]
+    pub fn expendable(self) -> Self {
+        Self { are_expendable: true, ..self }
     }
 
     /// Adds the worker at the other end of the carrier. Ends when the worker is lost, with the
     /// reason.
     pub async fn converse(&self, carrier: Carrier) -> Lost {
-        conversation::converse(&self.0, carrier).await
+        self.converse_with(carrier, None).await
+    }
+
+    /// Adds a worker as [`converse`](Self::converse) does. Its `process` tells it from another one
+    /// of its name: one that was [drained](Self::drain) is told to leave when it comes again.
+    pub async fn converse_with(&self, carrier: Carrier, process: Option<PeerId>) -> Lost {
+        let origin = Origin { process, is_expendable: self.are_expendable };
+        conversation::converse(&self.shared, carrier, origin).await
+    }
+
+    /// True if this process was [drained](Self::drain).
+    #[must_use]
+    pub fn has_drained(&self, process: PeerId) -> bool {
+        self.shared.state.lock().drained.has(process)
     }
 
     /// A runner of a leaf: on workers, and on `local` slots.
     #[must_use]
     pub fn runner(&self, source: LeafSource, local: Option<Arc<dyn LeafRunner>>) -> Arc<dyn LeafRunner> {
-        Arc::new(WorkersRunner::new(self.0.clone(), source, local))
+        Arc::new(WorkersRunner::new(self.shared.clone(), source, local))
     }
 
     /// Slots of all workers.
     #[must_use]
     pub fn slots(&self) -> usize {
-        self.0.slots()
+        self.shared.slots()
     }
 
-    /// Waits until there are so many workers, for `time` at most.
+    /// Waits until so many workers take attempts, for `time` at most.
     pub async fn joined(&self, count: usize, time: Duration) {
         let all = async {
             loop {
-                let joined = self.0.joined.notified();
-                if self.0.state.lock().peers.len() >= count {
+                let joined = self.shared.joined.notified();
+                if self.shared.staying() >= count {
                     return;
                 }
                 joined.await;
@@ -111,35 +146,41 @@ impl Workers {
     /// All workers, in the order in which they joined.
     #[must_use]
     pub fn list(&self) -> Vec<WorkerView> {
-        let state = self.0.state.lock();
-        state.peers.values().map(view).collect()
+        let now = Instant::now();
+        let state = self.shared.state.lock();
+        state.peers.values().map(|peer| view(peer, &state.queries, now)).collect()
     }
 
-    /// Asks a worker to take no more attempts. False if there is none of this name.
+    /// Asks all workers of this name to take no more attempts, and to leave once theirs have ended.
+    /// Returns their number. A process that was asked is asked again whenever it joins; another one
+    /// of the same name stays.
     #[must_use]
-    pub fn drain(&self, name: &str) -> bool {
-        let state = self.0.state.lock();
-        let named: Vec<_> = state.peers.values().filter(|peer| peer.name == name).collect();
-        for peer in &named {
-            peer.sender.post(frames::encoded(Said::Leave(frames::Leave {})));
-        }
-        !named.is_empty()
+    pub fn drain(&self, name: &str) -> usize {
+        self.shared.drain(name)
+    }
+
+    /// Counts of what happened to all workers since the start.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.shared.state.lock().counters.tally()
     }
 }
 
-fn view(peer: &Peer) -> WorkerView {
+fn view(peer: &Peer, queries: &Queries, now: Instant) -> WorkerView {
     WorkerView {
         name: peer.name.clone(),
         version: peer.version.clone(),
         slots: peer.slots,
         first: peer.first,
-        age: peer.since.elapsed(),
+        age: now.saturating_duration_since(peer.since),
         round_trip: peer.sender.round_trip(),
+        last_heard: peer.sender.last_heard(),
         attempts: peer.held.len(),
         waiting: peer.waits,
         ended: peer.ended,
         ran: peer.ran,
         is_draining: peer.is_draining,
+        idle_because: peer.idle_because(queries, now),
         refusals: peer.refused.values().cloned().collect(),
     }
 }

@@ -15,9 +15,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_broker::carrier::in_process;
 use frond_broker::chaos::{Chaos, ChaosLink, chaos};
+use frond_broker::nats::PeerId;
 use frond_broker::session::Settings;
 use frond_broker::worker::{Introduction, Loaded, serve};
-use frond_broker::{LeafCode, LeafCodes, LeafLoader, LeafSource, ShippedCode, Workers};
+use frond_broker::{LeafCode, LeafCodes, LeafLoader, LeafSource, ShippedCode, Tally, WorkerView, Workers};
 use frond_root::policy::retry::Retry;
 use frond_root::{
     Answer, CancellationToken, Coverage, EventKind, Events, FailureKind, LeafRunner, PieceSizes, Plan, Request,
@@ -27,6 +28,7 @@ use frond_testkit::pieces::{PieceLeaves, Step, integers, joined};
 use frond_testkit::{Merges, Record, ms, request};
 use proptest::prelude::*;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 /// Code of the only leaf.
 struct NoCode;
@@ -86,9 +88,16 @@ impl Cluster {
     }
 
     /// Adds a worker with these leaves, once it has joined.
-    async fn with(mut self, leaves: Option<PieceLeaves>) -> Self {
+    async fn with(self, leaves: Option<PieceLeaves>) -> Self {
+        let name = format!("w{}", self.all.len());
+        self.named(&name, leaves).await
+    }
+
+    /// Adds a worker of this name.
+    async fn named(mut self, name: &str, leaves: Option<PieceLeaves>) -> Self {
         let slots = u32::try_from(leaves.as_ref().map_or(1, LeafRunner::slots)).unwrap();
-        let introduction = Introduction { name: format!("w{}", self.all.len()), slots, ..Introduction::default() };
+        let introduction = Introduction { name: name.to_owned(), slots, ..Introduction::default() };
+        let process = Some(PeerId::random());
         let link = Link::default();
         self.links.push(link.clone());
         let drain = CancellationToken::new();
@@ -96,23 +105,30 @@ impl Cluster {
         let workers = self.workers.clone();
         let carriers = Chaos { seed: self.chaos.seed + self.all.len() as u64, ..self.chaos.clone() };
         let serving = async move {
-            // A lost worker joins again, as one behind a broker does.
+            // A worker that has left joins again with the root's next announcement, as behind a broker.
             while !drain.is_cancelled() && !link.lock().unwrap().is_cut {
                 let (root, worker) = in_process();
                 let (worker, own) = chaos(worker, carriers.clone());
                 link.lock().unwrap().link = own;
                 let workers = workers.clone();
-                tokio::spawn(async move { workers.converse(root).await });
+                tokio::spawn(async move { workers.converse_with(root, process).await });
                 let loader = Arc::new(Only(leaves.clone()));
                 serve(worker, Settings::default(), &introduction, loader, drain.clone()).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };
+        let began = Instant::now();
         self.all.push(tokio::spawn(serving).abort_handle());
-        let joined = self.all.len();
-        while self.workers.list().len() < joined {
+        let is_it = |worker: &WorkerView| worker.name == name && worker.age <= began.elapsed();
+        while !self.staying().iter().any(is_it) {
             tokio::time::sleep(ms(1)).await;
         }
         self
+    }
+
+    /// The workers that take attempts.
+    fn staying(&self) -> Vec<WorkerView> {
+        self.workers.list().into_iter().filter(|worker| !worker.is_draining).collect()
     }
 
     fn source() -> LeafSource {
@@ -324,6 +340,79 @@ async fn a_worker_that_ends_costs_no_attempt_either() {
     let asked = cluster.ask(request, integers(&[400, 400, 400])).await;
     asked.is_whole(&[400, 400, 400]);
     assert_eq!(cluster.workers.list().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_process_gets_no_more_attempts_however_often_it_joins() {
+    let cluster = Cluster::new().with(Some(leaves(1))).await.with(Some(leaves(1))).await;
+    let workers = cluster.workers.clone();
+    let draining = tokio::spawn(async move {
+        tokio::time::sleep(ms(30)).await;
+        assert_eq!(workers.drain("w0"), 1);
+        workers.list()
+    });
+    let asked = cluster.ask(long(), integers(&[40; 30])).await;
+    asked.is_whole(&[40; 30]);
+    assert!(asked.coverage().failures.is_empty(), "{:?}", asked.coverage().failures);
+    let drained = &draining.await.unwrap()[0];
+    assert!(drained.is_draining, "it is visible until it has gone");
+    assert!(drained.idle_because.as_deref().is_some_and(|why| why.contains("drains")), "{drained:?}");
+    // Much later, and after it came again and again.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let asked = cluster.ask(long(), integers(&[40; 3])).await;
+    asked.is_whole(&[40; 3]);
+    assert_eq!(asked.slots(), [1], "the other one runs all");
+    assert_eq!(cluster.staying().len(), 1);
+    assert_eq!(cluster.workers.tally().lost, 0);
+    assert_eq!(cluster.workers.tally().joined, 2, "only the first time counts");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_of_a_drained_name_stays() {
+    let cluster = Cluster::new().named("w", Some(leaves(1))).await.named("w", Some(leaves(1))).await;
+    assert_eq!(cluster.workers.drain("v"), 0);
+    assert_eq!(cluster.workers.drain("w"), 2);
+    let cluster = cluster.named("w", Some(leaves(1))).await;
+    cluster.ask(long(), integers(&[10, 10])).await.is_whole(&[10, 10]);
+    assert_eq!(cluster.staying().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_without_attempts_has_a_reason() {
+    let cluster = Cluster::new().with(None).await.with(Some(leaves(1))).await;
+    let because = |workers: &Workers| workers.list().into_iter().map(|one| one.idle_because).collect::<Vec<_>>();
+    assert_eq!(because(&cluster.workers), [None, None], "there is no query");
+    let workers = cluster.workers.clone();
+    let looking = tokio::spawn(async move {
+        tokio::time::sleep(ms(500)).await;
+        workers.list()
+    });
+    cluster.ask(long(), integers(&[40; 30])).await.is_whole(&[40; 30]);
+    let seen = looking.await.unwrap();
+    assert!(seen[0].idle_because.as_deref().is_some_and(|why| why.contains("it is not for me")), "{:?}", seen[0]);
+    assert_eq!(seen[1].idle_because, None, "it is busy");
+    assert!(seen.iter().all(|one| one.last_heard.is_some_and(|time| time < Duration::from_secs(3))), "{seen:?}");
+    assert_eq!(because(&cluster.workers), [None, None], "the query is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_to_workers_is_counted() {
+    let cluster = Cluster::new().with(Some(leaves(1))).await.with(Some(leaves(1))).await;
+    assert_eq!(cluster.workers.tally(), Tally { joined: 2, ..Tally::default() });
+    cluster.ask(long(), integers(&[10, 10, 10])).await.is_whole(&[10, 10, 10]);
+    let ended = |tally: &Tally| tally.attempts.iter().map(|(_, count)| count).sum::<u64>();
+    let before = cluster.workers.tally();
+    assert!(ended(&before) >= 3, "{before:?}");
+    assert!(before.attempts.iter().all(|(name, _)| name == "w0" || name == "w1"), "{before:?}");
+    let killed = cluster.links[0].clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(ms(200)).await;
+        cut(&killed);
+    });
+    cluster.ask(long(), integers(&[400, 400])).await.is_whole(&[400, 400]);
+    let after = cluster.workers.tally();
+    assert_eq!((after.joined, after.lost, after.attempts_lost), (2, 1, 1));
+    assert!(ended(&after) > ended(&before), "{after:?}");
 }
 
 /// Cuts a worker off for good.

@@ -239,6 +239,12 @@ impl Failure {
         }
     }
 
+    /// The failure of a leaf that was cut off at its deadline, which this limit sets.
+    #[must_use]
+    pub fn time_up(limit: Limit) -> Self {
+        Self::new(FailureKind::OutOfTime, TIME_UP).ended_by(limit)
+    }
+
     /// Wait that the failure asks for.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

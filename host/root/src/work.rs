@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::answer::share;
 use crate::call::Usage;
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{CANCELLED, Failure, FailureKind, WAIT_OVER};
 use crate::limit::Limit;
 use crate::plan::Partition;
 use crate::request::Tenant;
@@ -97,6 +97,19 @@ impl Outcome {
     /// The end of an attempt whose worker was lost.
     pub fn with_its_worker(ran: Duration, message: impl Into<String>) -> Self {
         Self { is_worker_lost: true, ..Self::failed(FailureKind::Lost, ran, message) }
+    }
+
+    /// The end of an attempt that its runner cuts off at `now` without hearing from the leaf: at its
+    /// deadline, or after it was told to stop.
+    #[must_use]
+    pub fn cut_off(ticket: &Ticket, stop: Option<StopReason>, ran: Duration, now: Instant) -> Self {
+        let failure = match stop {
+            None => Failure::time_up(ticket.limit),
+            Some(StopReason::Late) if now >= ticket.deadline => Failure::time_up(ticket.limit),
+            Some(StopReason::Late) => Failure::new(FailureKind::OutOfTime, WAIT_OVER),
+            Some(StopReason::Cancelled) => Failure::new(FailureKind::Cancelled, CANCELLED),
+        };
+        Self::new(Err(Box::new(failure)), ran)
     }
 
     fn new(result: Result<Bytes, Box<Failure>>, ran: Duration) -> Self {
@@ -256,4 +269,35 @@ pub trait LeafRunner: Send + Sync {
 
     /// Sizes of the pieces; `None` if the leaves do not take their partitions piece by piece.
     fn pieces(&self) -> Option<PieceSizes>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::Scope;
+
+    #[test]
+    fn an_attempt_that_is_cut_off_says_by_what() {
+        let now = Instant::now();
+        let ticket = Ticket {
+            id: AttemptId { partition: 0, number: 1 },
+            slot: 0,
+            claimed: now,
+            deadline: now + Duration::from_secs(1),
+            limit: Limit::time(Scope::Leaf, Duration::from_secs(1)),
+            partition: Partition::new("p", Bytes::new()),
+            share: None,
+            cut_from: None,
+        };
+        let cut_off = |stop, at| {
+            let outcome = Outcome::cut_off(&ticket, stop, Duration::ZERO, at);
+            let failure = outcome.result.unwrap_err();
+            (failure.kind, failure.limit.is_some())
+        };
+        let late = ticket.deadline;
+        assert_eq!(cut_off(None, late), (FailureKind::OutOfTime, true));
+        assert_eq!(cut_off(Some(StopReason::Late), late), (FailureKind::OutOfTime, true));
+        assert_eq!(cut_off(Some(StopReason::Late), now), (FailureKind::OutOfTime, false));
+        assert_eq!(cut_off(Some(StopReason::Cancelled), late), (FailureKind::Cancelled, false));
+    }
 }

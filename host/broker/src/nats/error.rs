@@ -114,6 +114,12 @@ pub enum NatsError {
 }
 
 impl NatsError {
+    /// True if a later try may succeed without a change of the settings.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Silent { .. })
+    }
+
     /// Explains why the first connection failed. `who` names the user in words.
     pub(super) fn explain(url: String, who: String, error: &ConnectError) -> Self {
         let cause = std::error::Error::source(error);

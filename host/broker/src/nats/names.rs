@@ -28,7 +28,8 @@ pub struct PeerId(pub(super) u64);
 
 impl PeerId {
     /// Makes a random number.
-    pub(super) fn random() -> Self {
+    #[must_use]
+    pub fn random() -> Self {
         Self(rand::random())
     }
 

@@ -162,6 +162,11 @@ impl Engine {
         self.round_trip.smoothed()
     }
 
+    /// Time of the peer's last packet, once the session is open.
+    pub(super) fn heard_at(&self) -> Option<Instant> {
+        self.is_live.then(|| self.pulse.heard_at())
+    }
+
     /// Bodies that arrived in order and are to be handed to the application.
     pub(super) fn ready(&mut self) -> std::vec::Drain<'_, Body> {
         self.arrivals.ready.drain(..)

@@ -152,6 +152,12 @@ impl FrameSender {
         let nanoseconds = self.shared().round_trip.load(Ordering::Relaxed);
         (nanoseconds > 0).then(|| Duration::from_nanos(nanoseconds))
     }
+
+    /// Time since the peer's last packet, once the session is open.
+    #[must_use]
+    pub fn last_heard(&self) -> Option<Duration> {
+        self.shared().heard_at.lock().map(|at| at.elapsed())
+    }
 }
 
 impl FrameReceiver {

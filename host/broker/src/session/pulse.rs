@@ -57,6 +57,11 @@ impl Pulse {
         self.newest
     }
 
+    /// Time of the peer's last packet, later by the time for which this end did not run.
+    pub(super) fn heard_at(&self) -> Instant {
+        self.heard_at
+    }
+
     /// Longest time until the next packet.
     pub(super) fn interval(&self) -> Duration {
         if self.is_busy || self.is_peer_busy { self.beat } else { self.idle_beat }

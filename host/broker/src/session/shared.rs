@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::arrivals::STEP;
 use super::outgoing::FRAME_COST;
@@ -63,6 +64,8 @@ pub(super) struct Shared {
     pub(super) announced: AtomicU64,
     /// Smoothed round trip in nanoseconds; zero if there is none.
     pub(super) round_trip: AtomicU64,
+    /// Time of the peer's last packet, once the session is open.
+    pub(super) heard_at: Mutex<Option<Instant>>,
     lost: watch::Sender<Option<Lost>>,
     pub(super) remains: Mutex<Option<Remains>>,
 }
@@ -80,6 +83,7 @@ impl Shared {
             is_busy: AtomicBool::new(false),
             read: AtomicU64::new(0),
             round_trip: AtomicU64::new(0),
+            heard_at: Mutex::new(None),
             lost: watch::Sender::new(None),
             remains: Mutex::new(None),
         }

@@ -121,6 +121,7 @@ impl<'a> Driver<'a> {
             }
         }
         self.shared.freed(std::mem::take(&mut self.engine.freed));
+        *self.shared.heard_at.lock() = self.engine.heard_at();
         if let Some(time) = self.engine.round_trip() {
             let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
             self.shared.round_trip.store(time.max(1), Ordering::Relaxed);

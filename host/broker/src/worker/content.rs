@@ -2,17 +2,22 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use bytes::{Bytes, BytesMut};
-use frond_root::{Content, Failure, FailureKind, Units};
-use parking_lot::Mutex;
+use frond_root::share::Share;
+use frond_root::{Content, Failure, FailureKind, Grain, Units};
+use parking_lot::{Condvar, Mutex};
 
-use crate::frames::{self, AttemptOf, MAX_PULL, Pull, Said};
+use super::read_ahead::{Next, ReadAhead};
+use crate::frames::{self, AttemptOf, MOST_PULLED_AHEAD, Pull, Said, owned};
 use crate::outcome::failure_of;
 use crate::session::FrameSender;
+
+/// Bytes that are read ahead beyond the end of an attempt's share, for its last record.
+const BEYOND: u64 = 64 << 10;
 
 /// Bytes, or the reason why there are none.
 type Pulled = Result<Bytes, Failure>;
@@ -28,36 +33,98 @@ pub(super) struct Pulls {
     root: u64,
     next: AtomicU64,
     /// `None` once the session is lost.
-    open: Mutex<Option<HashMap<u64, SyncSender<Pulled>>>>,
+    open: Mutex<Option<HashMap<u64, Weak<PullAnswer>>>>,
+    /// Number of blocks that are read ahead and not dropped.
+    ahead: AtomicUsize,
+}
+
+/// Answer of a pull, which its reader waits for. Dropping it gives the pull up.
+struct PullAnswer {
+    pulls: Arc<Pulls>,
+    pull: u64,
+    len: u64,
+    answer: Mutex<Option<Pulled>>,
+    answered: Condvar,
+    /// True for one of the blocks that are read ahead.
+    is_ahead: bool,
+}
+
+impl PullAnswer {
+    /// Waits for the bytes on this thread.
+    fn wait(&self) -> Pulled {
+        let mut answer = self.answer.lock();
+        loop {
+            match &*answer {
+                Some(pulled) => return pulled.clone(),
+                None => self.answered.wait(&mut answer),
+            }
+        }
+    }
+
+    /// Sets the answer.
+    fn set(&self, pulled: Pulled) {
+        let pulled = pulled.and_then(|bytes| {
+            let fits = bytes.len() as u64 <= self.len;
+            let wrong = || Failure::new(FailureKind::Lost, "the root sent more of its content than was asked for");
+            // A small block would hold on to the packet that it came in.
+            if fits { Ok(if self.is_ahead { owned(bytes) } else { bytes }) } else { Err(wrong()) }
+        });
+        *self.answer.lock() = Some(pulled);
+        self.answered.notify_all();
+    }
+}
+
+impl Drop for PullAnswer {
+    fn drop(&mut self) {
+        if self.is_ahead {
+            self.pulls.ahead.fetch_sub(1, Ordering::SeqCst);
+        }
+        if let Some(open) = self.pulls.open.lock().as_mut() {
+            open.remove(&self.pull);
+        }
+    }
+}
+
+fn lost() -> Failure {
+    Failure::new(FailureKind::Lost, "the root was lost while its content was read")
 }
 
 impl Pulls {
     pub(super) fn new(sender: FrameSender) -> Arc<Self> {
         let root = NEXT_ROOT.fetch_sub(1, Ordering::Relaxed);
-        Arc::new(Self { sender, root, next: AtomicU64::new(0), open: Mutex::new(Some(HashMap::new())) })
+        let open = Mutex::new(Some(HashMap::new()));
+        Arc::new(Self { sender, root, next: AtomicU64::new(0), open, ahead: AtomicUsize::new(0) })
     }
 
-    /// Asks for bytes, and waits for them on this thread.
-    fn pull(&self, of: AttemptOf, offset: u64, len: u64) -> Pulled {
-        let lost = || Failure::new(FailureKind::Lost, "the root was lost while its content was read");
+    /// Asks for bytes.
+    fn ask(self: &Arc<Self>, of: AttemptOf, range: Range<u64>, is_ahead: bool) -> Arc<PullAnswer> {
         let pull = self.next.fetch_add(1, Ordering::Relaxed);
-        let (answer, answered) = sync_channel(1);
-        self.open.lock().as_mut().ok_or_else(lost)?.insert(pull, answer);
-        self.sender.post(frames::encoded(Said::Pull(Pull { pull, of, offset, len })));
-        let bytes = answered.recv().map_err(|_| lost())??;
-        if bytes.len() as u64 > len {
-            return Err(Failure::new(FailureKind::Lost, "the root sent more of its content than was asked for"));
+        let len = range.end - range.start;
+        let answer = Mutex::new(None);
+        let asked = Arc::new(PullAnswer { pulls: self.clone(), pull, len, answer, answered: Condvar::new(), is_ahead });
+        let is_open = self.open.lock().as_mut().map(|open| open.insert(pull, Arc::downgrade(&asked))).is_some();
+        if is_open {
+            self.sender.post(frames::encoded(Said::Pull(Pull { pull, of, offset: range.start, len })));
+        } else {
+            asked.set(Err(lost()));
         }
-        Ok(bytes)
+        asked
+    }
+
+    /// Asks for a block that nobody waits for yet, unless there are many of those.
+    fn ask_ahead(self: &Arc<Self>, of: AttemptOf, range: Range<u64>) -> Option<Arc<PullAnswer>> {
+        let more = |ahead: usize| (ahead < MOST_PULLED_AHEAD).then_some(ahead + 1);
+        self.ahead.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
+        Some(self.ask(of, range, true))
     }
 
     /// Takes the answer to a pull.
     pub(super) fn answered(&self, content: frames::Content) {
         let frames::Content { pull, bytes, failure } = content;
-        let waiting = self.open.lock().as_mut().and_then(|open| open.remove(&pull));
-        if let Some(waiting) = waiting {
-            // Nobody waits any more if its leaf was stopped.
-            let _ = waiting.try_send(match failure {
+        let asked = self.open.lock().as_mut().and_then(|open| open.remove(&pull));
+        // Nobody waits any more if its leaf was stopped.
+        if let Some(asked) = asked.and_then(|asked| asked.upgrade()) {
+            asked.set(match failure {
                 None => Ok(bytes),
                 Some(failure) => Err(*failure_of(&failure)),
             });
@@ -66,16 +133,86 @@ impl Pulls {
 
     /// Ends all pulls: the session is lost.
     pub(super) fn close(&self) {
-        self.open.lock().take();
+        let open = self.open.lock().take();
+        // Dropping an answer takes the lock.
+        for asked in open.into_iter().flatten().filter_map(|(_, asked)| asked.upgrade()) {
+            asked.set(Err(lost()));
+        }
     }
 }
 
 /// Content at the root.
 pub(super) struct PulledContent {
-    pub(super) pulls: Arc<Pulls>,
-    pub(super) of: AttemptOf,
-    pub(super) size: u64,
-    pub(super) units: Units,
+    pulls: Arc<Pulls>,
+    of: AttemptOf,
+    size: u64,
+    units: Units,
+    share: Option<Arc<Share>>,
+    reads: Mutex<ReadAhead<Arc<PullAnswer>>>,
+}
+
+impl PulledContent {
+    /// Content of an attempt, with the attempt's share.
+    pub(super) fn new(pulls: Arc<Pulls>, of: AttemptOf, size: u64, units: Units, share: Option<Arc<Share>>) -> Self {
+        Self { pulls, of, size, units, share, reads: Mutex::default() }
+    }
+
+    /// Byte after the last that is read ahead: the leaf takes no more pieces beyond its share.
+    fn limit(&self) -> u64 {
+        let share = self.share.as_ref().filter(|_| self.units.grain == Grain::Byte);
+        share.map_or(self.size, |share| share.stretch().end.saturating_add(BEYOND).min(self.size))
+    }
+
+    /// Next bytes of a read that has come to `at`; empty where the content ends.
+    fn next(&self, at: u64, end: u64) -> Pulled {
+        let limit = self.limit();
+        let next = self.reads.lock().next(
+            at,
+            end,
+            limit,
+            |range| self.pulls.ask(self.of, range, false),
+            |range| self.pulls.ask_ahead(self.of, range),
+        );
+        let (range, asked) = match next {
+            Next::Tail(bytes) => return Ok(within(&bytes, 0, end - at)),
+            Next::Block(range, asked) => (range, asked),
+        };
+        // Without the lock: the root may take long.
+        let pulled = asked.wait()?;
+        Ok(within(&pulled, at - range.start, end - at))
+    }
+
+    /// Reads a range that is not empty.
+    fn pull(&self, range: Range<u64>) -> Pulled {
+        self.reads.lock().begin(&range);
+        let mut at = range.start;
+        let mut first = Bytes::new();
+        let mut all = BytesMut::new();
+        while at < range.end {
+            let read = self.next(at, range.end)?;
+            if read.is_empty() {
+                break;
+            }
+            at += read.len() as u64;
+            if first.is_empty() {
+                first = read;
+                continue;
+            }
+            if all.is_empty() {
+                all.extend_from_slice(&first);
+            }
+            all.extend_from_slice(&read);
+        }
+        let bytes = if all.is_empty() { first } else { all.freeze() };
+        self.reads.lock().end(at, &bytes);
+        Ok(bytes)
+    }
+}
+
+/// At most `len` bytes from `offset`.
+fn within(bytes: &Bytes, offset: u64, len: u64) -> Bytes {
+    let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(index(offset)..index(offset.saturating_add(len)))
 }
 
 impl fmt::Debug for PulledContent {
@@ -98,20 +235,11 @@ impl Content for PulledContent {
         if end <= offset {
             return Ok(Bytes::new());
         }
-        if end - offset <= MAX_PULL {
-            return self.pulls.pull(self.of, offset, end - offset);
+        let pulled = self.pull(offset..end);
+        if pulled.is_err() {
+            self.reads.lock().reset();
         }
-        let mut all = BytesMut::new();
-        let mut at = offset;
-        while at < end {
-            let read = self.pulls.pull(self.of, at, (end - at).min(MAX_PULL))?;
-            if read.is_empty() {
-                break;
-            }
-            at += read.len() as u64;
-            all.extend_from_slice(&read);
-        }
-        Ok(all.freeze())
+        pulled
     }
 
     fn whole(&self) -> Result<Bytes, Failure> {
@@ -148,3 +276,6 @@ impl Content for InlineContent {
         Ok(self.bytes.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

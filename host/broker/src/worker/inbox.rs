@@ -127,7 +127,8 @@ impl Inbox {
         let partition = match order.content {
             Some(bytes) => Partition::new(order.key, InlineContent { bytes, size, units }),
             None => {
-                Partition::new(order.key, PulledContent { pulls: self.pulls.clone(), of: self.of(id), size, units })
+                let content = PulledContent::new(self.pulls.clone(), self.of(id), size, units, share.clone());
+                Partition::new(order.key, content)
             }
         };
         let left = Duration::from_micros(order.left).min(MOST_TIME);

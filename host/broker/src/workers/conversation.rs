@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::dealing::deal;
 use super::orders::lease_time;
-use super::peer::{self, Held, Peer, Wrong};
+use super::peer::{self, Held, Origin, Peer, Wrong};
 use super::shared::Shared;
 use super::supplies::Supplies;
 use crate::carrier::Carrier;
@@ -35,7 +35,7 @@ const MOST_REFUSED: usize = 1000;
 const MOST_REASON: usize = 4096;
 
 /// Talks with a worker until it is lost.
-pub(super) async fn converse(shared: &Arc<Shared>, carrier: Carrier) -> Lost {
+pub(super) async fn converse(shared: &Arc<Shared>, carrier: Carrier, origin: Origin) -> Lost {
     let (sender, mut receiver) = session::accept(carrier, shared.settings.clone());
     let join = match timeout(INTRODUCTION, receiver.recv()).await {
         Err(_) => return Lost::Protocol("did not introduce itself".to_owned()),
@@ -50,7 +50,7 @@ pub(super) async fn converse(shared: &Arc<Shared>, carrier: Carrier) -> Lost {
         return Lost::Protocol(why);
     }
     let supplies = Supplies::new(sender.clone(), join.engine.clone());
-    let (number, mut dropped) = shared.join(join, sender.clone());
+    let (number, mut dropped) = shared.join(join, origin, sender.clone());
     let mut guard = LoseOnDrop { shared: shared.clone(), number, sender: sender.clone(), why: Lost::Closed };
     let conversation = Conversation { shared: shared.clone(), number, sender, supplies };
     deal(shared, number);
@@ -161,15 +161,16 @@ impl Conversation {
             (peer.first, peer.slots)
         });
         let first = first.unwrap_or_default();
-        let (work, ticket) = self.held(&started.of, |held| {
+        let (work, ticket, expiry) = self.held(&started.of, |held| {
             if held.started.replace(now).is_some() {
                 return Err("started an attempt twice".to_owned());
             }
-            held.schedule.started();
+            held.schedule.started(now);
             held.ticket.slot = first.0.saturating_add(started.slot.min(first.1.saturating_sub(1)));
-            Ok((held.query.work.clone(), held.ticket.clone()))
+            Ok((held.query.work.clone(), held.ticket.clone(), held.expiry()))
         })?;
         work.start(&ticket, now);
+        expiry.into_iter().for_each(|at| self.shared.look_by(at));
         Ok(())
     }
 
@@ -191,10 +192,7 @@ impl Conversation {
             outcome = Outcome::with_its_worker(outcome.ran, "its worker stopped it");
         }
         if let Some(held) = self.shared.release(self.number, &of, Some(outcome.ran)) {
-            if held.is_waiting {
-                held.query.work.resume(held.ticket.id);
-            }
-            held.query.work.end(held.ticket, outcome, now);
+            held.end(outcome, now);
         }
         Ok(())
     }

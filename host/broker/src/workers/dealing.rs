@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::{Outcome, Usage};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::orders::{content, order};
 use super::shared::{Claimed, Shared, attempt_of};
@@ -14,16 +14,12 @@ use crate::session::FrameSender;
 
 /// The least time between two looks at all workers, however often they cause one.
 const PACE: Duration = Duration::from_millis(1);
-/// Time between two looks without a cause while workers have attempts.
-const WATCH: Duration = Duration::from_millis(250);
-/// Time between two looks without a cause while they have none.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Gives workers their attempts each time when some may be claimable, and watches over them.
 pub(super) async fn deal_when_nudged(shared: Weak<Shared>) {
     loop {
         let began = Instant::now();
-        let is_busy = {
+        let next_look = {
             let Some(shared) = shared.upgrade() else { return };
             for number in shared.peers() {
                 deal(&shared, number);
@@ -32,7 +28,7 @@ pub(super) async fn deal_when_nudged(shared: Weak<Shared>) {
         };
         let Some(strong) = shared.upgrade() else { return };
         // Woken again soon, so that it ends once nobody else has the workers.
-        let _ = timeout(if is_busy { WATCH } else { LOOK }, strong.nudged.notified()).await;
+        let _ = timeout_at(next_look, strong.nudged.notified()).await;
         drop(strong);
         sleep_until(began + PACE).await;
     }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::Ticket;
+use frond_root::{Outcome, Ticket};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::queries::Query;
+use super::queries::{Queries, Query};
 use super::watch::{Pause, Schedule, Verdict, patience};
-use crate::frames::{AttemptOf, Join, MOST_AHEAD};
+use crate::frames::{self, AttemptOf, Join, Leave, MOST_AHEAD, Said};
 use crate::label::{MAX_LABEL, is_label, is_line};
+use crate::nats::PeerId;
 use crate::session::FrameSender;
 
 /// The most slots of one worker.
@@ -48,6 +49,28 @@ impl Held {
     pub(super) fn verdict(&self, now: Instant) -> Verdict {
         self.schedule.verdict(now, self.query.stopped.get().copied())
     }
+
+    /// Time at which the root ends the attempt, if it does not wait for its worker.
+    pub(super) fn expiry(&self) -> Option<Instant> {
+        self.schedule.expiry(self.query.stopped.get().copied())
+    }
+
+    /// Ends the attempt, which has started.
+    pub(super) fn end(self, outcome: Outcome, now: Instant) {
+        if self.is_waiting {
+            self.query.work.resume(self.ticket.id);
+        }
+        self.query.work.end(self.ticket, outcome, now);
+    }
+}
+
+/// Facts about a worker that the root has from others than the worker.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    /// Its process, if the carrier names it.
+    pub(super) process: Option<PeerId>,
+    /// True if it may be killed at any time.
+    pub(super) is_expendable: bool,
 }
 
 /// A worker.
@@ -59,6 +82,7 @@ pub(super) struct Peer {
     /// Number of its first slot among those of all workers.
     pub(super) first: u32,
     pub(super) since: Instant,
+    pub(super) origin: Origin,
     pub(super) sender: FrameSender,
     pub(super) held: HashMap<AttemptOf, Held>,
     /// Number of attempts that wait without a slot.
@@ -87,7 +111,14 @@ pub(super) fn check(join: &Join) -> Result<(), Wrong> {
 
 impl Peer {
     /// A worker that has joined, and nothing yet.
-    pub(super) fn new(join: Join, first: u32, sender: FrameSender, drop: oneshot::Sender<Wrong>, now: Instant) -> Self {
+    pub(super) fn new(
+        join: Join,
+        origin: Origin,
+        first: u32,
+        sender: FrameSender,
+        drop: oneshot::Sender<Wrong>,
+        now: Instant,
+    ) -> Self {
         Self {
             name: join.name,
             version: join.version,
@@ -95,6 +126,7 @@ impl Peer {
             waiting: join.waiting.min(MAX_WORKER_WAITING),
             first,
             since: now,
+            origin,
             sender,
             held: HashMap::new(),
             waits: 0,
@@ -114,17 +146,45 @@ impl Peer {
         self.held.len() - self.waits
     }
 
-    /// True if the worker has a slot that does nothing.
-    pub(super) fn has_idle_slot(&self, now: Instant) -> bool {
-        self.active() < self.slots as usize && self.takes_any(now)
+    /// True if a leaf runs on each slot, or is on its way to it.
+    fn is_busy(&self) -> bool {
+        self.active() >= self.slots as usize
     }
 
-    /// True if the worker takes attempts at all, for now.
-    fn takes_any(&self, now: Instant) -> bool {
-        !self.is_draining
-            && self.waits <= self.waiting as usize
-            && !self.pause.is_on(now)
-            && self.sender.queued() < MOST_QUEUED
+    /// True if the worker has a slot that does nothing.
+    pub(super) fn has_idle_slot(&self, now: Instant) -> bool {
+        !self.is_busy() && self.rests(now).is_none()
+    }
+
+    /// Reason why the worker takes no attempts at all, for now.
+    fn rests(&self, now: Instant) -> Option<&'static str> {
+        if self.is_draining {
+            Some("it drains: it takes no more attempts, and leaves")
+        } else if self.drop.is_none() {
+            Some("it is given up")
+        } else if self.waits > self.waiting as usize {
+            Some("as many of its leaves wait without a slot as may")
+        } else if self.pause.is_on(now) {
+            Some("it pauses: it gave attempts back although it had slots for them")
+        } else if self.sender.queued() >= MOST_QUEUED {
+            Some("it does not read what it is sent")
+        } else {
+            None
+        }
+    }
+
+    /// Reason why the worker gets no attempts although it has an idle slot and others might, or
+    /// because it drains.
+    pub(super) fn idle_because(&self, queries: &Queries, now: Instant) -> Option<String> {
+        if self.is_busy() && !self.is_draining {
+            return None;
+        }
+        let refused = || {
+            let claimable = queries.iter().filter(|query| query.work.is_claimable());
+            let why = claimable.filter_map(|query| self.refused.get(&query.source.leaf)).next()?;
+            Some(format!("it cannot run the leaf: {why}"))
+        };
+        self.rests(now).map(str::to_owned).or_else(refused)
     }
 
     /// True if the worker may have one more attempt of the query. Beyond its slots it has as many
@@ -136,7 +196,7 @@ impl Peer {
         let ahead = query.mean().map_or(0.0, |mean| slots as f64 * 2.0 * trip / mean.as_secs_f64());
         let room = slots + (ahead as usize).min(slots * MOST_AHEAD);
         let is_owed = self.held.is_empty() || self.owed.saturating_add(query.source.output) <= MOST_OWED;
-        is_owed && self.active() < room && self.takes_any(now) && !self.refused.contains_key(&query.source.leaf)
+        is_owed && self.active() < room && self.rests(now).is_none() && !self.refused.contains_key(&query.source.leaf)
     }
 
     /// Time within which the worker must have acted on a frame that is sent now.
@@ -147,7 +207,7 @@ impl Peer {
     /// Adds an attempt.
     pub(super) fn hold(&mut self, of: AttemptOf, query: Arc<Query>, ticket: Ticket) {
         self.owed = self.owed.saturating_add(query.source.output);
-        let schedule = Schedule::new(ticket.deadline);
+        let schedule = Schedule::new(ticket.deadline, self.origin.is_expendable);
         self.held.insert(of, Held { query, ticket, started: None, is_waiting: false, schedule });
     }
 
@@ -157,6 +217,12 @@ impl Peer {
         self.waits -= usize::from(held.is_waiting);
         self.owed = self.owed.saturating_sub(held.query.source.output);
         Some(held)
+    }
+
+    /// Asks the worker to leave. From now on it gets no attempts.
+    pub(super) fn leave(&mut self) {
+        self.is_draining = true;
+        self.sender.post(frames::encoded(Said::Leave(Leave {})));
     }
 
     /// Has the conversation with the worker end.

@@ -9,9 +9,11 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::peer::{Held, MAX_WORKER_SLOTS, Peer, Wrong};
+use super::drained::Drained;
+use super::peer::{Held, MAX_WORKER_SLOTS, Origin, Peer, Wrong};
 use super::queries::{Queries, Query};
-use super::watch::Verdict;
+use super::tally::Counters;
+use super::watch::{Verdict, next_look};
 use crate::frames::{self, AttemptOf, Join, MAX_INLINE, Open, Return, Said, Stop};
 use crate::session::{FrameSender, Lost, Settings};
 
@@ -31,8 +33,12 @@ pub(super) struct State {
     local: u32,
     pub(super) peers: BTreeMap<u64, Peer>,
     pub(super) queries: Queries,
+    pub(super) drained: Drained,
+    pub(super) counters: Counters,
     next_peer: u64,
     next_query: u64,
+    /// Time of the next look at all workers.
+    next_look: Instant,
 }
 
 /// Attempts that were claimed for a worker, of one query.
@@ -41,12 +47,27 @@ pub(super) type Claimed = (Arc<Query>, Vec<Ticket>);
 impl Shared {
     /// No workers and no queries yet, beside `local` slots of this process.
     pub(super) fn new(local: u32, settings: Settings) -> Self {
-        let state = State { local, peers: BTreeMap::new(), queries: Queries::new(), next_peer: 0, next_query: 0 };
+        let state = State {
+            local,
+            peers: BTreeMap::new(),
+            queries: Queries::new(),
+            drained: Drained::default(),
+            counters: Counters::default(),
+            next_peer: 0,
+            next_query: 0,
+            next_look: Instant::now(),
+        };
         Self { settings, state: Mutex::new(state), nudged: Notify::new(), joined: Notify::new() }
     }
 
+    /// Slots of the workers that do not drain.
     pub(super) fn slots(&self) -> usize {
-        self.state.lock().peers.values().filter(|peer| !peer.is_draining).map(|peer| peer.slots as usize).sum()
+        self.state.lock().staying().map(|peer| peer.slots as usize).sum()
+    }
+
+    /// Number of workers that do not drain.
+    pub(super) fn staying(&self) -> usize {
+        self.state.lock().staying().count()
     }
 
     /// Adds a query.
@@ -83,10 +104,25 @@ impl Shared {
         for ended in state.queries.remove(query) {
             ended.stopped.get_or_init(|| now);
         }
+        let mut expiry: Option<Instant> = None;
         for peer in state.peers.values_mut() {
             if peer.opened.remove(&query) {
                 peer.sender.post(frames::encoded(Said::Stop(Stop { query, is_late })));
+                let of_query = peer.held.values().filter(|held| held.query.number == query);
+                expiry = of_query.filter_map(Held::expiry).chain(expiry).min();
             }
+        }
+        drop(state);
+        expiry.into_iter().for_each(|at| self.look_by(at));
+    }
+
+    /// Has all workers looked at by this time.
+    pub(super) fn look_by(&self, at: Instant) {
+        let mut state = self.state.lock();
+        if at < state.next_look {
+            state.next_look = at;
+            drop(state);
+            self.nudged.notify_one();
         }
     }
 
@@ -101,17 +137,36 @@ impl Shared {
     }
 
     /// Adds a worker. Returns its number, and a receiver of the reason for which it is dropped.
-    pub(super) fn join(&self, join: Join, sender: FrameSender) -> (u64, oneshot::Receiver<Wrong>) {
+    pub(super) fn join(&self, join: Join, origin: Origin, sender: FrameSender) -> (u64, oneshot::Receiver<Wrong>) {
         let (tell, dropped) = oneshot::channel();
         let mut state = self.state.lock();
         let first = state.free_slots(join.slots.clamp(1, MAX_WORKER_SLOTS));
         state.next_peer += 1;
         let number = state.next_peer;
-        state.peers.insert(number, Peer::new(join, first, sender, tell, Instant::now()));
+        let mut peer = Peer::new(join, origin, first, sender, tell, Instant::now());
+        if origin.process.is_some_and(|process| state.drained.has(process)) {
+            peer.leave();
+        } else {
+            state.counters.joined();
+        }
+        state.peers.insert(number, peer);
         state.count_slots();
         drop(state);
         self.joined.notify_waiters();
         (number, dropped)
+    }
+
+    /// Asks all workers of this name to leave. Returns their number.
+    pub(super) fn drain(&self, name: &str) -> usize {
+        let mut state = self.state.lock();
+        let State { peers, drained, .. } = &mut *state;
+        let mut count = 0;
+        for peer in peers.values_mut().filter(|peer| peer.name == name) {
+            peer.leave();
+            peer.origin.process.into_iter().for_each(|process| drained.add(process));
+            count += 1;
+        }
+        count
     }
 
     /// Claims the next attempts for a worker, if it may have any: as many as go in a few frames.
@@ -157,33 +212,25 @@ impl Shared {
 
     /// Takes an attempt from a worker.
     pub(super) fn release(&self, number: u64, of: &AttemptOf, ran: Option<Duration>) -> Option<Held> {
-        let mut state = self.state.lock();
-        let State { peers, queries, .. } = &mut *state;
-        let peer = peers.get_mut(&number)?;
-        let held = peer.release(of)?;
-        if let Some(ran) = ran {
-            peer.ended += 1;
-            peer.ran = peer.ran.saturating_add(ran);
-        }
-        queries.ended(&held.query, ran, Instant::now());
-        peer.sender.set_busy(!peer.held.is_empty());
-        Some(held)
+        self.state.lock().release(number, of, ran, Instant::now())
     }
 
     /// Watches over all workers: has those give attempts back that do not start them while others
-    /// could, and drops those that keep them. Returns true while any worker has attempts.
-    pub(super) fn watch(&self, now: Instant) -> bool {
+    /// could, and drops those that keep them. Returns the time of the next look.
+    pub(super) fn watch(&self, now: Instant) -> Instant {
         let mut state = self.state.lock();
         let mut late: BTreeMap<(u64, u64), Vec<AttemptOf>> = BTreeMap::new();
+        let mut expired: Vec<(u64, AttemptOf)> = Vec::new();
+        let mut expiry: Option<Instant> = None;
         let mut is_busy = false;
         for (number, peer) in &mut state.peers {
             is_busy |= !peer.held.is_empty();
-            let verdicts = peer.held.iter().map(|(of, held)| (of, held.verdict(now)));
             let mut wrong = None;
-            for (of, verdict) in verdicts {
-                match verdict {
-                    Verdict::Fine => {}
+            for (of, held) in &peer.held {
+                match held.verdict(now) {
+                    Verdict::Fine => expiry = held.expiry().into_iter().chain(expiry).min(),
                     Verdict::Late => late.entry((*number, of.query)).or_default().push(*of),
+                    Verdict::Expired => expired.push((*number, *of)),
                     Verdict::Drop(why) => wrong = Some(why),
                 }
             }
@@ -194,7 +241,13 @@ impl Shared {
         for ((number, query), attempts) in late {
             state.ask_back(number, query, &attempts, now);
         }
-        is_busy
+        // Before the lock is released: what a dropped worker had is lost, and runs again.
+        let ended: Vec<_> = expired.iter().filter_map(|(number, of)| state.expire(*number, of, now)).collect();
+        state.next_look = next_look(now, is_busy, expiry);
+        let next_look = state.next_look;
+        drop(state);
+        ended.into_iter().for_each(|(held, outcome)| held.end(outcome, now));
+        next_look
     }
 
     /// Removes a worker. What it had is claimable again.
@@ -203,25 +256,26 @@ impl Shared {
         let peer = {
             let mut state = self.state.lock();
             let Some(peer) = state.peers.remove(&number) else { return };
+            let State { queries, counters, .. } = &mut *state;
             for held in peer.held.values() {
-                state.queries.ended(&held.query, None, now);
+                queries.ended(&held.query, None, now);
+                held.started.iter().for_each(|_| counters.attempt_lost());
+            }
+            if !peer.is_draining {
+                counters.lost();
             }
             state.count_slots();
             peer
         };
         let name = peer.name;
         let mut local: BTreeMap<u64, Arc<dyn LeafRunner>> = BTreeMap::new();
-        for Held { query, ticket, started, is_waiting, .. } in peer.held.into_values() {
-            local.extend(query.local.clone().map(|runner| (query.number, runner)));
-            match started {
-                None => query.work.give_back(ticket),
+        for held in peer.held.into_values() {
+            local.extend(held.query.local.clone().map(|runner| (held.query.number, runner)));
+            match held.started {
+                None => held.query.work.give_back(held.ticket),
                 Some(started) => {
-                    if is_waiting {
-                        query.work.resume(ticket.id);
-                    }
                     let ran = now.saturating_duration_since(started);
-                    let lost = Outcome::with_its_worker(ran, format!("its worker `{name}` was lost: {why}"));
-                    query.work.end(ticket, lost, now);
+                    held.end(Outcome::with_its_worker(ran, format!("its worker `{name}` was lost: {why}")), now);
                 }
             }
         }
@@ -255,6 +309,11 @@ fn open(query: &Query) -> Open {
 }
 
 impl State {
+    /// Workers that do not drain.
+    fn staying(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values().filter(|peer| !peer.is_draining)
+    }
+
     /// First number of so many slots that no worker has.
     fn free_slots(&self, slots: u32) -> u32 {
         let mut taken: Vec<_> = self.peers.values().map(|peer| (peer.first, peer.slots)).collect();
@@ -273,6 +332,34 @@ impl State {
     pub(super) fn known(&self, number: u64, leaf: &[u8]) -> Option<&Arc<Query>> {
         let peer = self.peers.get(&number)?;
         self.queries.iter().find(|query| query.source.leaf == leaf && peer.opened.contains(&query.number))
+    }
+
+    /// Takes an attempt from a worker. `ran` is its time on its slot, if it has ended.
+    fn release(&mut self, number: u64, of: &AttemptOf, ran: Option<Duration>, now: Instant) -> Option<Held> {
+        let peer = self.peers.get_mut(&number)?;
+        let held = peer.release(of)?;
+        if let Some(ran) = ran {
+            self.counters.attempt_ended(&peer.name);
+            peer.ended += 1;
+            peer.ran = peer.ran.saturating_add(ran);
+        }
+        self.queries.ended(&held.query, ran, now);
+        peer.sender.set_busy(!peer.held.is_empty());
+        Some(held)
+    }
+
+    /// Takes an attempt that should have ended from its worker, which is dropped. Returns it with
+    /// its outcome.
+    fn expire(&mut self, number: u64, of: &AttemptOf, now: Instant) -> Option<(Held, Outcome)> {
+        let started = self.peers.get(&number)?.held.get(of)?.started?;
+        let ran = now.saturating_duration_since(started);
+        let held = self.release(number, of, Some(ran), now)?;
+        if let Some(peer) = self.peers.get_mut(&number) {
+            peer.drop("has kept an attempt beyond its time");
+        }
+        let stop = held.query.work.stop(held.ticket.id);
+        let outcome = Outcome::cut_off(&held.ticket, stop, ran, now);
+        Some((held, outcome))
     }
 
     /// Asks a worker to give attempts of a query back that it has not started, if others may run

@@ -10,15 +10,15 @@ use tokio::sync::Semaphore;
 
 use super::peer::Wrong;
 use super::source::LeafCodes;
-use crate::frames::{self, Code, MAX_PULL, Pull, Said};
+use crate::frames::{self, Code, MAX_PULL, MOST_PULLED_AHEAD, Pull, Said};
 use crate::outcome::failure_to_bytes;
 use crate::session::FrameSender;
 
 /// Reads of contents at once, for one worker.
 const READS: usize = 16;
 /// The most reads of contents that one worker may have asked for and not got: a slot has one at a
-/// time, and so has a waiting leaf.
-const MOST_PULLS: usize = 16_384;
+/// time, and so has a waiting leaf, beside the blocks that are read ahead.
+const MOST_PULLS: usize = 16_384 + MOST_PULLED_AHEAD;
 /// Codes on their way to one worker at once: each may have many megabytes.
 const CODES: usize = 1;
 

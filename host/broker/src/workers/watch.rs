@@ -18,6 +18,19 @@ const SLOWEST: u64 = 256 << 10;
 /// Time after its deadline, or after its query, within which a leaf must have ended: many times
 /// what a leaf needs to stop.
 const GRACE: Duration = Duration::from_secs(10);
+/// Time after its query within which a leaf on an expendable worker must have ended: many times
+/// the way of two frames on one machine, and little of what a slot costs that nobody needs.
+const LAST_MOMENT: Duration = Duration::from_millis(50);
+/// Time between two looks at all workers without a cause while any has attempts.
+const WATCH: Duration = Duration::from_millis(250);
+/// Time between two looks without a cause while none has any.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Time of the next look at all workers. `expiry` is the first one of their attempts.
+pub(super) fn next_look(now: Instant, is_busy: bool, expiry: Option<Instant>) -> Instant {
+    let next = now + if is_busy { WATCH } else { LOOK };
+    expiry.map_or(next, |expiry| expiry.min(next))
+}
 
 /// Time within which a worker must have acted on a frame that is sent now, behind so many bytes.
 pub(super) fn patience(round_trip: Option<Duration>, queued: usize) -> Duration {
@@ -33,8 +46,15 @@ pub(super) struct Schedule {
     start_by: Option<Instant>,
     /// Time by which the worker must have started it or given it back, once it was asked.
     answer_by: Option<Instant>,
-    /// Time by which it must have ended.
+    /// Time by which the leaf must have ended.
+    deadline: Instant,
+    /// Time by which the worker must have ended it.
     end_by: Instant,
+    /// Time after its query within which the worker must have ended it.
+    after_query: Duration,
+    is_expendable: bool,
+    /// True once it has started on an expendable worker.
+    expires: bool,
 }
 
 /// Judgement of a worker by one of its attempts.
@@ -44,14 +64,24 @@ pub(super) enum Verdict {
     Fine,
     /// The attempt should have started: others may have it.
     Late,
+    /// The root ends the attempt, and drops the worker.
+    Expired,
     /// The worker is no good: the reason.
     Drop(&'static str),
 }
 
 impl Schedule {
     /// Schedule of an attempt whose order is not sent, by the deadline of its leaf.
-    pub(super) fn new(deadline: Instant) -> Self {
-        Self { start_by: None, answer_by: None, end_by: deadline + GRACE }
+    pub(super) fn new(deadline: Instant, is_expendable: bool) -> Self {
+        Self {
+            start_by: None,
+            answer_by: None,
+            deadline,
+            end_by: deadline + GRACE,
+            after_query: GRACE + MOST_PATIENCE,
+            is_expendable,
+            expires: false,
+        }
     }
 
     /// Notes that the order was sent.
@@ -61,9 +91,15 @@ impl Schedule {
     }
 
     /// Notes that the leaf began.
-    pub(super) fn started(&mut self) {
+    pub(super) fn started(&mut self, now: Instant) {
         self.start_by = None;
         self.answer_by = None;
+        if self.is_expendable {
+            // One that begins too late has a moment to find out.
+            self.end_by = if now < self.deadline { self.deadline } else { now + LAST_MOMENT };
+            self.after_query = LAST_MOMENT;
+            self.expires = true;
+        }
     }
 
     /// Notes that the worker was asked to give the attempt back.
@@ -71,10 +107,23 @@ impl Schedule {
         self.answer_by = Some(now + patience);
     }
 
+    /// Time by which the worker must have ended the attempt, if the query ended at `stopped`.
+    fn end_by(&self, stopped: Option<Instant>) -> Instant {
+        stopped.map_or(self.end_by, |at| self.end_by.min(at + self.after_query))
+    }
+
+    /// Time at which the root ends the attempt, if it does not wait for the worker. `stopped` is
+    /// the time at which the query ended.
+    pub(super) fn expiry(&self, stopped: Option<Instant>) -> Option<Instant> {
+        self.expires.then(|| self.end_by(stopped))
+    }
+
     /// Judges the worker. `stopped` is the time at which the query ended.
     pub(super) fn verdict(&self, now: Instant, stopped: Option<Instant>) -> Verdict {
-        let end_by = stopped.map_or(self.end_by, |at| self.end_by.min(at + GRACE + MOST_PATIENCE));
-        if now > end_by {
+        if self.expiry(stopped).is_some_and(|at| now >= at) {
+            return Verdict::Expired;
+        }
+        if now > self.end_by(stopped) {
             return Verdict::Drop("has kept attempts for long after their time");
         }
         match (self.start_by, self.answer_by) {
@@ -139,7 +188,7 @@ mod tests {
     #[test]
     fn an_attempt_is_asked_back_once_and_then_costs_the_worker() {
         let now = Instant::now();
-        let mut schedule = Schedule::new(now + ms(60_000));
+        let mut schedule = Schedule::new(now + ms(60_000), false);
         assert_eq!(schedule.verdict(now + ms(9000), None), Verdict::Fine, "its order is not sent");
         schedule.sent(now, ms(500));
         assert_eq!(schedule.verdict(now + ms(500), None), Verdict::Fine);
@@ -147,13 +196,40 @@ mod tests {
         schedule.asked(now + ms(501), ms(500));
         assert_eq!(schedule.verdict(now + ms(1001), None), Verdict::Fine);
         assert!(matches!(schedule.verdict(now + ms(1002), None), Verdict::Drop(_)));
-        schedule.started();
+        schedule.started(now);
         assert_eq!(schedule.verdict(now + ms(1002), None), Verdict::Fine);
         assert_eq!(schedule.verdict(now + ms(70_500), None), Verdict::Fine);
         assert!(matches!(schedule.verdict(now + ms(70_501), None), Verdict::Drop(_)));
         let stopped = Some(now + ms(2000));
         assert_eq!(schedule.verdict(now + ms(22_000), stopped), Verdict::Fine);
         assert!(matches!(schedule.verdict(now + ms(22_001), stopped), Verdict::Drop(_)));
+    }
+
+    #[test]
+    fn an_attempt_on_an_expendable_worker_expires_once_it_has_started() {
+        let now = Instant::now();
+        let of = |begun: u64| {
+            let mut schedule = Schedule::new(now + ms(1000), true);
+            schedule.sent(now, ms(500));
+            assert_eq!(schedule.expiry(Some(now)), None, "it has not started");
+            schedule.started(now + ms(begun));
+            schedule
+        };
+        let schedule = of(10);
+        assert_eq!(schedule.verdict(now + ms(999), None), Verdict::Fine);
+        assert_eq!(schedule.verdict(now + ms(1000), None), Verdict::Expired);
+        assert_eq!(schedule.expiry(Some(now + ms(100))), Some(now + ms(150)));
+        assert_eq!(schedule.expiry(Some(now + ms(990))), Some(now + ms(1000)));
+        assert_eq!(of(1100).expiry(None), Some(now + ms(1150)), "it is to find out by itself");
+    }
+
+    #[test]
+    fn the_next_look_is_no_later_than_the_first_expiry() {
+        let now = Instant::now();
+        assert_eq!(next_look(now, false, None), now + LOOK);
+        assert_eq!(next_look(now, true, None), now + WATCH);
+        assert_eq!(next_look(now, true, Some(now + ms(30))), now + ms(30));
+        assert_eq!(next_look(now, true, Some(now + ms(3000))), now + WATCH);
     }
 
     #[test]

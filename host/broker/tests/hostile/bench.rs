@@ -69,6 +69,11 @@ impl Root {
         Self { workers: Workers::new(0, settings.clone()), settings }
     }
 
+    /// The same root, for adding workers that may be killed.
+    pub(crate) fn expendable(&self) -> Self {
+        Self { workers: self.workers.clone().expendable(), settings: self.settings.clone() }
+    }
+
     /// Adds a worker that does what it is told.
     pub(crate) async fn honest(&self, slots: usize) {
         self.worker("honest", slots, Arc::new(Only(leaves(slots)))).await;

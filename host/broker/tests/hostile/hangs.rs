@@ -8,12 +8,12 @@ use frond_broker::frames::{GivenBack, Said};
 use frond_broker::session::Lost;
 use frond_broker::worker::Loaded;
 use frond_broker::{LeafCode, LeafLoader};
-use frond_root::{Answer, Content, Failure, Floor, LeafRunner, Partition, Plan, Request, Units};
+use frond_root::{Answer, Content, Failure, FailureKind, Floor, LeafRunner, Partition, Plan, Request, Units};
 use frond_testkit::ms;
 use frond_testkit::pieces::integers;
 use tokio::time::{Instant, sleep};
 
-use super::bench::{Root, is_whole, patient, soon, started};
+use super::bench::{Liar, Root, ended, is_whole, patient, soon, started};
 
 fn protocol(why: &str) -> Lost {
     Lost::Protocol(why.to_owned())
@@ -132,6 +132,77 @@ async fn a_worker_that_stops_nothing_keeps_no_query_in_memory() {
     assert!(matches!(answer, Answer::Partial { .. }), "{:?}", answer.coverage());
     assert_eq!(root.workers.list()[0].attempts, 2);
     assert_eq!(liar.lost().await, protocol("has kept attempts for long after their time"));
+}
+
+/// Asserts that the root gives up a worker with an attempt that never ends, within so much time.
+async fn is_killed_within(liar: Liar, time: Duration) {
+    let began = Instant::now();
+    assert_eq!(liar.lost().await, protocol("has kept an attempt beyond its time"));
+    assert!(began.elapsed() <= time, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leaf_that_nothing_stops_ends_at_its_deadline_with_its_worker() {
+    let root = Root::new();
+    let mut liar = root.expendable().liar(1).await;
+    root.expendable().honest(1).await;
+    let request = Request { leaf_time: Some(ms(730)), ..patient() };
+    let answer = root.ask(request, integers(&[10; 6]));
+    let (of, order) = liar.attempts().await.remove(0);
+    liar.say(started(of));
+    is_killed_within(liar, Duration::from_micros(order.left) + ms(5)).await;
+    let answer = soon(answer).await.unwrap().unwrap();
+    let failures: Vec<_> = answer.coverage().failures.clone().into_iter().collect();
+    assert_eq!(failures, [(FailureKind::OutOfTime, 1)]);
+    let tally = root.workers.tally();
+    assert_eq!(tally.attempts_lost, 0, "it has ended");
+    assert!(tally.attempts.contains(&("liar".to_owned(), 1)), "{tally:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_expendable_worker_has_not_started_runs_elsewhere() {
+    let root = Root::new();
+    let mut liar = root.expendable().liar(2).await;
+    let late = root.ask(Request { leaf_time: Some(ms(200)), ..patient() }, integers(&[10]));
+    let (of, _) = liar.attempts().await.remove(0);
+    liar.say(started(of));
+    let other = root.ask(patient(), integers(&[10]));
+    assert_eq!(liar.attempts().await.len(), 1);
+    root.expendable().honest(1).await;
+    is_killed_within(liar, ms(205)).await;
+    is_whole(other, &[10]).await;
+    let late = soon(late).await.unwrap().unwrap();
+    assert_eq!(late.coverage().failures.get(&FailureKind::OutOfTime), Some(&1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leaf_that_nothing_stops_ends_soon_after_its_query() {
+    let root = Root::new();
+    let mut liar = root.expendable().liar(1).await;
+    let answer = root.ask(patient(), integers(&[10]));
+    let (of, _) = liar.attempts().await.remove(0);
+    liar.say(started(of));
+    // Between two looks at all workers.
+    sleep(ms(1330)).await;
+    assert!(root.has("liar"));
+    answer.abort();
+    is_killed_within(liar, ms(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_ends_its_leaf_soon_after_the_query_stays() {
+    let root = Root::new();
+    let mut liar = root.expendable().liar(1).await;
+    let answer = root.ask(patient(), integers(&[10]));
+    let (of, _) = liar.attempts().await.remove(0);
+    liar.say(started(of));
+    sleep(ms(1330)).await;
+    answer.abort();
+    while !matches!(liar.hear().await, Some(Said::Stop(_))) {}
+    sleep(ms(30)).await;
+    liar.say(Said::Ended(ended(of, 0)));
+    sleep(Duration::from_secs(5)).await;
+    assert!(root.has("liar"));
 }
 
 /// Content of so many bytes.

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::{Action, Gather, Phase, share_of};
 use crate::answer::Status;
 use crate::event::GatherEnd;
-use crate::failure::{CANCELLED, Cause, Failure, FailureKind, TIME_UP, WAIT_OVER};
+use crate::failure::{CANCELLED, Cause, Failure, FailureKind, WAIT_OVER};
 use crate::ledger::PartialRange;
 use crate::limit::Limit;
 use crate::policy::wait::{MAX_FACTOR, MIN_FACTOR, adaptive_wait};
@@ -197,7 +197,7 @@ impl Gather {
 /// Failure of a leaf that had not stopped: the same one that it gets if it stops just in time.
 fn no_report(why: GatherEnd, deadline: Limit) -> Box<Failure> {
     Box::new(match why {
-        GatherEnd::Deadline => Failure::new(FailureKind::OutOfTime, TIME_UP).ended_by(deadline),
+        GatherEnd::Deadline => Failure::time_up(deadline),
         GatherEnd::WaitOver => Failure::new(FailureKind::OutOfTime, WAIT_OVER),
         _ => Failure::new(FailureKind::Cancelled, CANCELLED),
     })
