@@ -237,5 +237,8 @@ fn a_server_is_asked_and_watched_in_a_browser() {
     let secret = token.err().lines().find_map(|line| Some(line.split_once("stored nowhere: ")?.1.trim().to_owned()));
     let settings = format!("{}{}", state("guarded"), token.out());
     let guarded = Serving::start(&apps, &settings, &made.path().join("guarded.log"));
-    browser.run("served.mjs", &[open.url.as_str(), guarded.url.as_str(), &secret.expect("a token")]);
+    let settings = format!("{}[workers]\nprocesses = 2\n", state("crewed"));
+    let crewed = Serving::start(&apps, &settings, &made.path().join("crewed.log"));
+    let secret = secret.expect("a token");
+    browser.run("served.mjs", &[open.url.as_str(), guarded.url.as_str(), &secret, crewed.url.as_str()]);
 }

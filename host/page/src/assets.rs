@@ -28,7 +28,7 @@ macro_rules! files {
 }
 
 /// Name, media type and text of each file. Modules come after the modules that they import.
-pub(crate) const FILES: [(&str, &str, &str); 35] = files![
+pub(crate) const FILES: [(&str, &str, &str); 37] = files![
     ("index.html", HTML),
     ("icon.svg", SVG),
     ("base.css", CSS),
@@ -54,6 +54,7 @@ pub(crate) const FILES: [(&str, &str, &str); 35] = files![
     ("js/login.js", JS),
     ("js/api.js", JS),
     ("js/feed.js", JS),
+    ("js/poll.js", JS),
     ("js/commands.js", JS),
     ("js/answer.js", JS),
     ("js/apps.js", JS),
@@ -63,6 +64,7 @@ pub(crate) const FILES: [(&str, &str, &str); 35] = files![
     ("js/segments.js", JS),
     ("js/job.js", JS),
     ("js/jobs.js", JS),
+    ("js/workers.js", JS),
     ("js/main.js", JS),
 ];
 

@@ -1,9 +1,10 @@
-// The page of a running server: node served.mjs URL [URL-OF-ONE-WITH-A-TOKEN TOKEN]. It serves the apps `rail`, `faulty`,
-// `wordcount`, whose input is compressed, and `pi`, which is cut into 10,000 partitions.
+// The page of a running server: node served.mjs URL [URL-OF-ONE-WITH-A-TOKEN TOKEN [URL-OF-ONE-WITH-WORKERS]]. It serves the
+// apps `rail`, `faulty`, `wordcount`, whose input is compressed, and `pi`, which is cut into 10,000 partitions. The last server
+// has two worker processes.
 
 import { check, fits, NARROW, runAll, same, test, texts, until } from "./browser.mjs";
 
-const [base, guarded, token] = process.argv.slice(2);
+const [base, guarded, token, crewed] = process.argv.slice(2);
 const RAIL = '{"from":"London","budget":60}';
 const STALLED = '{"from":"London","budget":60,"stall":"Scotland"}';
 const SLOW = JSON.stringify({ query: {}, partitions: ["ok-1", "sleep-ms:300", "sleep-ms:2500", "trap"].map((key) => ({ key, data: "" })) });
@@ -185,7 +186,7 @@ test("everything comes from the server itself, under its policy", async (page, c
   context.on("request", (request) => new URL(request.url()).origin === new URL(base).origin || foreign.push(request.url()));
   const response = await page.goto(base);
   check((response.headers()["content-security-policy"] ?? "").includes("default-src 'self'"), "the policy");
-  for (const view of ["apps/rail", "console/rail", "queries"]) {
+  for (const view of ["apps/rail", "console/rail", "queries", "workers"]) {
     await page.goto(hash(view));
     await until(view, () => page.$("h1"));
   }
@@ -292,6 +293,118 @@ test("a job that is not there is told", async (page) => {
   await until("the problem", async () => (await texts(page, "h1"))[0] === "No such job");
 });
 
+test("a server without workers says so, and how to have some", async (page) => {
+  await page.goto(hash("workers"));
+  const [words] = await until("the words", async () => ((found) => found.length > 0 && found)(await texts(page, ".notice")));
+  check(words.startsWith("This server's leaves run in its own process") && words.includes("[workers]"), words);
+  same(await texts(page, ".nav a[aria-current=page]"), ["Workers"], "the view in the head");
+  check(!(await page.isVisible(".workers")), "no list");
+});
+
+const WORKER = { version: "1.0.0", state: "working", slots: 4, first_slot: 2, age_ms: 61_000, silent_ms: 12, round_trip_ms: 0.4, attempts: 3, waiting: 1, ended: 1200, ran_ms: 5000, rate: 19.7 };
+const HOSTILE = "<img src=x onerror=alert(1)>\u202e/..";
+
+// Answers for the server: the list is what `list` gives, and each drain is noted in `drained`. The page's clock stands still.
+async function withWorkers(page, list, drained = [], refusal = null) {
+  await page.clock.install({ time: 0 });
+  await page.clock.pauseAt(100_000);
+  await page.route("**/v1/workers", (route) => route.fulfill({ json: list() }));
+  await page.route("**/v1/workers/*/drain", (route) => {
+    drained.push(new URL(route.request().url()).pathname);
+    if (refusal) return route.fulfill({ status: 403, contentType: "application/problem+json", body: JSON.stringify(refusal) });
+    return route.fulfill({ json: { draining: 1 } });
+  });
+  await page.goto(hash("workers"));
+}
+
+const listed = (workers, more = {}) => ({ workers, local_slots: 2, may_join: true, ...more });
+const workerRow = (name) => `tr[data-worker="${name}"]`;
+// Lets the time pass after which the page asks for the list again.
+const listAgain = (page) => page.clock.runFor(2_000);
+
+test("workers stand with their load, and those that get nothing with the reason", async (page) => {
+  const refusals = Array.from({ length: 7 }, (_, index) => `leaf ${index}: no such grant`);
+  const more = [
+    { ...WORKER, name: "b", first_slot: 6, slots: 1, attempts: 0, waiting: 0, idle_because: "it does not read what it is sent", refusals },
+    { ...WORKER, name: HOSTILE, first_slot: 7, state: "draining", idle_because: "it drains", round_trip_ms: undefined, silent_ms: undefined },
+  ];
+  await withWorkers(page, () => listed([{ ...WORKER, name: "a" }, ...more]));
+  const rows = await until("the workers", async () => ((found) => found.length === 3 && found)(await texts(page, ".workers tbody tr")));
+  check(rows[0].startsWith("a 1.0.0 · slots 2 to 5 · joined 1 min ago working 2 of 4 3, 1 waiting 1,200 19 400 µs 12.0 ms ago"), rows[0]);
+  check(rows[1].includes("slot 6") && rows[1].includes("gets nothing because it does not read what it is sent"), rows[1]);
+  check(rows[1].includes("cannot run: leaf 4: no such grant and 2 more"), rows[1]);
+  check(rows[2].startsWith("<img src=x onerror=alert(1)>\\u{202e}/.. 1.0.0") && rows[2].includes("draining 2 of 4"), rows[2]);
+  same(await page.$$eval(".workers tbody button:not([hidden])", (found) => found.length), 2, "buttons: none for one that drains");
+  check((await texts(page, "#view"))[0].includes("3 workers with 9 slots; leaves also run on 2 slots of the server's own process"), "the summary");
+  const heads = await page.$$eval(".workers tbody th[scope=row]", (found) => found.length);
+  same(heads, 3, "heads of rows");
+});
+
+test("a worker is drained once it was asked back, also while the list changes", async (page) => {
+  const workers = [{ ...WORKER, name: "first" }, { ...WORKER, name: "second/..", first_slot: 6 }];
+  const drained = [];
+  await withWorkers(page, () => listed(workers), drained);
+  const button = `${workerRow("second/..")} button`;
+  await page.focus(button);
+  await page.keyboard.press("Enter");
+  const asked = await page.innerText(button);
+  check(asked.startsWith("really?"), asked);
+  workers[1].ended = 1201;
+  workers.shift();
+  await listAgain(page);
+  await until("the new list", async () => (await texts(page, ".workers tbody tr")).join().includes("1,201"));
+  same([drained.length, await page.innerText(button)], [0, asked], "nothing drained yet, and the question");
+  check(await page.$eval(button, (one) => one === document.activeElement), "the focus stays");
+  workers[0].state = "draining";
+  await page.keyboard.press("Enter");
+  await until("its state", async () => (await texts(page, ".workers .badge")).join() === "draining");
+  same(drained, ["/v1/workers/second%2F../drain"], "requests");
+  check((await texts(page, "[role=status]")).some((text) => text.startsWith("second/.. gets no more attempts")), "what was done");
+});
+
+test("who may not drain a worker is told", async (page) => {
+  await withWorkers(page, () => listed([{ ...WORKER, name: "a" }]), [], { title: "the token's role does not allow this", detail: "an admin may", status: 403 });
+  const button = `${workerRow("a")} button`;
+  await page.click(button);
+  await page.click(button);
+  await until("the refusal", async () => (await texts(page, ".notice-bad"))[0]?.startsWith("the token's role does not allow this"));
+  same(await texts(page, ".workers .badge"), ["working"], "its state");
+});
+
+test("workers come and go", async (page) => {
+  let list = listed([], { local_slots: 0 });
+  await withWorkers(page, () => list);
+  await until("what to do", async () => (await texts(page, ".notice-warn"))[0]?.includes("frond worker --nats URL"));
+  list = listed([{ ...WORKER, name: "a" }], { local_slots: 0 });
+  await listAgain(page);
+  await until("the worker", () => page.$(workerRow("a")));
+  same(await texts(page, ".notice"), [], "notices");
+  check((await texts(page, "#view"))[0].includes("leaves run on workers only"), "the summary");
+  list = listed([]);
+  await listAgain(page);
+  await until("its end", async () => (await texts(page, ".notice"))[0]?.startsWith("No worker has joined"));
+  check(!(await page.isVisible(".workers")), "no list");
+});
+
+test("a hidden tab does not ask for the workers", async (page) => {
+  await page.addInitScript(() => {
+    const whole = fetch;
+    window.asked = 0;
+    window.fetch = (...args) => ((window.asked += 1), whole(...args));
+  });
+  await withWorkers(page, () => listed([{ ...WORKER, name: "a" }]));
+  await until("the worker", () => page.$(workerRow("a")));
+  const become = (state) => page.evaluate((now) => {
+    Object.defineProperty(document, "visibilityState", { value: now, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+    return window.asked;
+  }, state);
+  const before = await become("hidden");
+  for (let time = 0; time < 3; time += 1) await listAgain(page);
+  same(await page.evaluate(() => window.asked), before, "requests while it is hidden");
+  same(await become("visible"), before + 1, "requests once it is visible");
+});
+
 test("every view fits a narrow window", async (page) => {
   await page.goto(base);
   await until("the apps", () => page.$(".card"));
@@ -317,6 +430,14 @@ test("every view fits a narrow window", async (page) => {
   await page.goto(hash("jobs"));
   await until("the jobs", () => page.$(".queries tbody tr"));
   await fits(page, "the jobs");
+  await page.goto(hash("workers"));
+  await until("the words", () => page.$(".notice"));
+  await fits(page, "no workers");
+  const long = { ...WORKER, name: "w".repeat(100), idle_because: "x".repeat(300), refusals: ["y".repeat(300)] };
+  await page.goto("about:blank");
+  await withWorkers(page, () => listed([{ ...WORKER, name: "a" }, long]));
+  await until("the workers", () => page.$(workerRow("a")));
+  await fits(page, "the workers");
 }, NARROW);
 
 if (guarded) {
@@ -331,6 +452,17 @@ if (guarded) {
     await page.reload();
     await until("the apps again", () => page.$(".card"));
     check(!(await page.$("dialog")), "it is not asked for again");
+  });
+}
+
+if (crewed) {
+  test("the worker processes of a server are listed, and run its leaves", async (page) => {
+    await page.goto(`${crewed}#/workers`);
+    for (const name of ["process-0", "process-1"]) await until(name, () => page.$(workerRow(name)));
+    await page.evaluate(async (body) => (await fetch("v1/apps/rail/query?floor=all&deadline=30s", { method: "POST", body })).text(), RAIL);
+    const { workers } = await page.evaluate(async () => (await fetch("v1/workers")).json());
+    check(workers.reduce((sum, worker) => sum + worker.ended, 0) >= 5, JSON.stringify(workers));
+    check((await texts(page, "#view"))[0].includes("2 workers with 2 slots; leaves run on workers only"), "the summary");
   });
 }
 

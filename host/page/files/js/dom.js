@@ -121,3 +121,25 @@ async function copy(text) {
     return done;
   }
 }
+
+// A button that is disabled while it acts, and then has the focus again, which a disabled button loses.
+export function actButton(words, kind, does) {
+  return h("button", { type: "button", class: kind, onclick: async ({ target }) => {
+    target.disabled = true;
+    await does();
+    target.disabled = false;
+    if (document.activeElement === document.body) target.focus({ preventScroll: true });
+  } }, words);
+}
+
+// A button that asks back: it acts when it is pressed again within some seconds.
+export function sureButton(words, question, kind, does) {
+  let asked = null;
+  const ask = () => {
+    clearTimeout(asked);
+    asked = setTimeout(() => { asked = null; one.textContent = words; }, 5000);
+    one.textContent = question;
+  };
+  const one = actButton(words, kind, async () => (asked === null ? ask() : does()));
+  return one;
+}

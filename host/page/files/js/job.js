@@ -2,7 +2,7 @@
 
 import { get, Problem, request } from "./api.js";
 import { answerView, save } from "./answer.js";
-import { badge, facts, fill, h, panel } from "./dom.js";
+import { actButton, badge, facts, fill, h, panel, sureButton } from "./dom.js";
 import { bytes, count, date, duration, percent, reasonWords, visible } from "./format.js";
 import { href, note } from "./router.js";
 import { readEvents } from "./query.js";
@@ -123,33 +123,13 @@ function coveragePanel(job) {
   return panel("Coverage", {}, h("p", { class: "verdict" }, headline(job.coverage)), coverageBar(job.coverage), missingTable(job.coverage, null), noteList(job.coverage), facts(timeFacts(job.coverage)));
 }
 
-function button(words, kind, does) {
-  return h("button", { type: "button", class: kind, onclick: async (event) => {
-    event.target.disabled = true;
-    await does();
-    event.target.disabled = false;
-  } }, words);
-}
-
-// A button that asks back: what it does, it does when it is pressed again, within some seconds.
-function sureButton(words, question, kind, does) {
-  let asked = null;
-  const ask = () => {
-    clearTimeout(asked);
-    asked = setTimeout(() => { asked = null; one.textContent = words; }, 5000);
-    one.textContent = question;
-  };
-  const one = button(words, kind, async () => (asked === null ? ask() : does()));
-  return one;
-}
-
 function actionsOf(job, act, show) {
   const ended = job.finished_unix_ms !== null;
   const answered = job.state === "succeeded" || job.state === "partial" || job.state === "cancelled";
   const lacks = ended && job.state !== "succeeded" && job.state !== "expired";
   return [
-    ended ? null : button("result so far", "quiet", () => show("partial", "Result so far")),
-    ended && answered ? button("result", "quiet", () => show("result", "Result")) : null,
+    ended ? null : actButton("result so far", "quiet", () => show("partial", "Result so far")),
+    ended && answered ? actButton("result", "quiet", () => show("result", "Result")) : null,
     ended ? null : sureButton("cancel, keep the partials", "really? the partials so far become the result", "quiet", () => act("DELETE", "?keep-partial=true")),
     ended ? null : sureButton("cancel", "really? there will be no result", "danger", () => act("DELETE", "")),
     lacks ? sureButton("run the missing partitions", "really run the failed and missing partitions again?", "quiet", () => act("POST", "/redrive")) : null,

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { copyButton, fill, h, notice } from "./dom.js";
 import { ago, visible } from "./format.js";
 import { etaWords, jobBadge, jobProgress, jobView } from "./job.js";
+import { poll } from "./poll.js";
 import { href, note } from "./router.js";
 import { problemNotice } from "./verdict.js";
 
@@ -18,7 +19,6 @@ export function jobsView(root, route) {
 
 function listView(root, { params }) {
   const chosen = { app: params.get("app") ?? "", state: params.get("state") ?? "", after: params.get("after") ?? "" };
-  const abort = new AbortController();
   const body = h("tbody", {});
   const below = h("div", {});
   const turn = (name) => (event) => {
@@ -32,17 +32,13 @@ function listView(root, { params }) {
   ]), h("div", { class: "table queries", tabindex: "0", role: "region", "aria-label": "jobs" }, h("table", {},
     h("thead", {}, h("tr", {}, ["state", "app", "partitions", "likely end", "submitted", "job"].map((head) => h("th", { scope: "col" }, head)))), body)), below);
 
-  let timer = null;
   function turned() {
     note(["jobs"], chosen);
-    clearTimeout(timer);
-    load();
+    polling.now();
   }
-  function load() {
+  function load(signal) {
     const asked = new URLSearchParams(Object.entries({ ...chosen, limit: PAGE }).filter(([, value]) => value !== ""));
-    get(`v1/jobs?${asked}`, abort.signal).then(draw).catch((error) => abort.signal.aborted || fill(below, problemNotice(error))).finally(() => {
-      if (!abort.signal.aborted) timer = setTimeout(load, EVERY);
-    });
+    return get(`v1/jobs?${asked}`, signal).then(draw).catch((error) => signal.aborted || fill(below, problemNotice(error)));
   }
   function draw({ jobs, next }) {
     const focused = document.activeElement?.closest?.("tr")?.dataset.id;
@@ -52,11 +48,8 @@ function listView(root, { params }) {
     const pages = h("div", { class: "actions" }, chosen.after ? to("", "newest") : null, next ? to(next, "older") : null);
     fill(below, jobs.length === 0 ? none(chosen) : null, pages);
   }
-  load();
-  return () => {
-    abort.abort();
-    clearTimeout(timer);
-  };
+  const polling = poll(EVERY, load);
+  return polling.end;
 }
 
 function none(chosen) {

@@ -10,8 +10,9 @@ import { jobsView } from "./jobs.js";
 import { queriesView } from "./queries.js";
 import { route } from "./router.js";
 import { themeButton } from "./theme.js";
+import { workersView } from "./workers.js";
 
-const VIEWS = { apps: appsView, console: consoleView, queries: queriesView, jobs: jobsView };
+const VIEWS = { apps: appsView, console: consoleView, queries: queriesView, jobs: jobsView, workers: workersView };
 const root = document.getElementById("view");
 let leave = () => {};
 let shown = null;

@@ -1,6 +1,6 @@
 // Views by URL: `#/console/rail?deadline=500ms`. The part behind the `#` never reaches the server.
 
-const VIEWS = ["apps", "console", "queries", "jobs"];
+const VIEWS = ["apps", "console", "queries", "jobs", "workers"];
 
 // The view that a hash names: its name, what follows in the path, and its parameters.
 export function parse(hash) {

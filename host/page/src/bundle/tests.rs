@@ -41,8 +41,8 @@ fn a_bundle_has_what_its_entry_needs_and_no_more() {
     let script = bundle("js/explain.js");
     for (_, name, _) in modules() {
         let server_only = [
-            "api", "login", "feed", "apps", "console", "queries", "query", "jobs", "job", "main", "router", "commands",
-            "answer", "segments",
+            "api", "login", "feed", "poll", "apps", "console", "queries", "query", "jobs", "job", "workers", "main",
+            "router", "commands", "answer", "segments",
         ];
         let stem = name.trim_start_matches("js/").trim_end_matches(".js");
         assert_eq!(script.contains(&format!("const {} = ", variable(name))), !server_only.contains(&stem), "{name}");
