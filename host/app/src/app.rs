@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use frond_root::call::{Grants, InstanceMode};
+use frond_root::call::{Grants, InstanceMode, Isolation};
 use frond_root::{Floor, MergeOrder, PartitionKey};
 
 use crate::component::Component;
@@ -39,6 +39,8 @@ pub struct App {
     pub split: Option<Component>,
     /// Lifetime of the leaf's instances.
     pub instance: InstanceMode,
+    /// Process in which leaves run.
+    pub isolation: Isolation,
     /// Order in which partials are merged.
     pub order: MergeOrder,
     /// Source of the app's partitions.

@@ -28,6 +28,7 @@ impl App {
             merge: _,
             split: _,
             instance,
+            isolation: _,
             order,
             source,
             deadline: _,

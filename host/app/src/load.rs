@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use frond_root::call::{Grants, Isolation};
 use frond_root::quote::clipped;
 use frond_root::{Floor, PartitionKey};
 use serde_spanned::Spanned;
@@ -12,7 +13,7 @@ use serde_spanned::Spanned;
 use crate::app::{App, DEFAULT_CONTENT_TYPE, DEFAULT_DEADLINE, DEFAULT_MAX_DEADLINE};
 use crate::component::Component;
 use crate::error::AppError;
-use crate::manifest::{Kind, LeafTable, MAX_ENTRIES, Manifest, MergeTable, QueryTable, Share, Text};
+use crate::manifest::{IsolationKey, Kind, LeafTable, MAX_ENTRIES, Manifest, MergeTable, QueryTable, Share, Text};
 use crate::package::Package;
 use crate::paths::under;
 
@@ -82,7 +83,8 @@ impl Package {
 fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
     let manifest: Manifest = text.parse()?;
     let limits = manifest.limits.resolve(text)?;
-    let (instance, leaf) = manifest.leaf.map(LeafTable::split).unzip();
+    let (own, leaf) = manifest.leaf.map(LeafTable::split).unzip();
+    let (instance, isolation) = own.unwrap_or_default();
     let (order, merge) = manifest.merge.map(MergeTable::split).unzip();
     let component = |role, table| Component::resolve(text, role, dir, table);
     let leaf = leaf.as_ref().map(|table| component("leaf", table)).transpose()?;
@@ -92,6 +94,7 @@ fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
         agree_on_split(text, &source.kind, split.map(Spanned::span))?;
     }
     let (deadline, max_deadline) = deadlines(text, &manifest.query)?;
+    let grants = grants::resolve(text, dir, manifest.grants)?;
     let source = manifest.source.map(|table| source::resolve(text, dir, table, limits.leaf.partition));
     Ok(Package {
         dir: dir.to_path_buf(),
@@ -100,14 +103,15 @@ fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
         leaf,
         merge,
         split: split.map(|table| component("split", table.get_ref())).transpose()?,
-        instance: instance.unwrap_or_default(),
+        instance,
+        isolation: isolation_of(text, isolation, &grants)?,
         order: order.unwrap_or_default(),
         source: source.transpose()?,
         deadline,
         max_deadline,
         floor: floor(text, manifest.query.floor)?,
         required: required(text, manifest.query.require)?,
-        grants: grants::resolve(text, dir, manifest.grants)?,
+        grants,
         limits,
         retry: retry::resolve(text, &manifest.retry)?,
     })
@@ -116,6 +120,21 @@ fn resolve(dir: &Path, text: &Text) -> Result<Package, AppError> {
 fn required(text: &Text, keys: Vec<Spanned<String>>) -> Result<Vec<PartitionKey>, AppError> {
     text.few_enough("query.require", keys.get(MAX_ENTRIES).map(|key| key.span().start), MAX_ENTRIES, "")?;
     Ok(keys.into_iter().map(|key| PartitionKey::from(key.into_inner())).collect())
+}
+
+/// Returns where leaves run. A worker process has nothing of the machine that it could grant.
+fn isolation_of(text: &Text, key: Option<Spanned<IsolationKey>>, grants: &Grants) -> Result<Isolation, AppError> {
+    let Some(key) = key else { return Ok(Isolation::default()) };
+    let isolation = key.get_ref().0;
+    if isolation == Isolation::Thread || Grants::default().cover(grants) {
+        return Ok(isolation);
+    }
+    Err(text.refuse(
+        key.span().start,
+        "leaf.isolation",
+        "a worker process has no files, no variables and no network, so that [grants] would have no effect",
+        "leave out the directories, env and http of [grants], or leaf.isolation",
+    ))
 }
 
 fn agree_on_split(text: &Text, kind: &Spanned<Kind>, section: Option<std::ops::Range<usize>>) -> Result<(), AppError> {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::source::{CutMode, PieceSize};
 
+mod isolation;
 mod limits;
 mod text;
 mod values;
@@ -16,6 +17,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use isolation::IsolationKey;
 pub(crate) use limits::LimitsTable;
 #[cfg(test)]
 pub(crate) use limits::{LeafLimits, MergeLimits, SplitLimits};
@@ -65,13 +67,14 @@ pub(crate) struct LeafTable {
     pub(crate) build: Option<Spanned<String>>,
     #[serde(default)]
     pub(crate) instance: InstanceMode,
+    pub(crate) isolation: Option<Spanned<IsolationKey>>,
 }
 
 impl LeafTable {
-    /// Splits the table into its instance mode and the keys that all component tables share.
-    pub(crate) fn split(self) -> (InstanceMode, ComponentTable) {
+    /// Splits the table into its own keys, and those that all component tables share.
+    pub(crate) fn split(self) -> ((InstanceMode, Option<Spanned<IsolationKey>>), ComponentTable) {
         let shared = ComponentTable { component: self.component, sha256: self.sha256, build: self.build };
-        (self.instance, shared)
+        ((self.instance, self.isolation), shared)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::call::{Grants, InstanceMode};
+use frond_root::call::{Grants, InstanceMode, Isolation};
 use frond_root::{Floor, MergeOrder, Partition, PartitionKey};
 
 use crate::app::{App, DEFAULT_CONTENT_TYPE, DEFAULT_DEADLINE, DEFAULT_MAX_DEADLINE};
@@ -28,6 +28,7 @@ pub struct Package {
     pub merge: Option<Component>,
     pub split: Option<Component>,
     pub instance: InstanceMode,
+    pub isolation: Isolation,
     pub order: MergeOrder,
     pub source: Option<Source>,
     pub deadline: Duration,
@@ -59,6 +60,7 @@ impl From<&App> for Package {
             merge: Some(app.merge),
             split: app.split,
             instance: app.instance,
+            isolation: app.isolation,
             order: app.order,
             source: Some(app.source),
             deadline: app.deadline,
@@ -85,6 +87,7 @@ impl Package {
             merge: component(merge),
             split: component(split),
             instance: InstanceMode::Fresh,
+            isolation: Isolation::Thread,
             order: MergeOrder::Any,
             source: None,
             deadline: DEFAULT_DEADLINE,
@@ -120,6 +123,7 @@ impl Package {
             content_type: self.content_type,
             split: self.split,
             instance: self.instance,
+            isolation: self.isolation,
             order: self.order,
             deadline: self.deadline,
             max_deadline: self.max_deadline,

@@ -12,7 +12,8 @@ use frond_root::{
     Answer, CancellationToken, Events, LeafRunner, Listener, Merger, Partition, Plan, Request, Services, Usage, flow,
 };
 use frond_sandbox::{
-    FastPaths, Guests, Leaf, LeafHost, MergeHost, Plugin, Role, Sandbox, Settings, SlotSettings, Slots, WaitLimits,
+    FastPaths, Guests, Leaf, LeafHost, MergeHost, Metering, Plugin, Role, Sandbox, Settings, SlotSettings, Slots,
+    WaitLimits,
 };
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
@@ -77,7 +78,7 @@ impl Rig {
         })?
         .with_fast_paths(fast);
         let sandbox = Arc::new(sandbox);
-        let plugin = Arc::new(Plugin::load(&sandbox, component, &[Role::Leaf], limits.fuel > 0)?);
+        let plugin = Arc::new(Plugin::load(&sandbox, component, &[Role::Leaf], Metering::of(&limits))?);
         let slots = Slots::start_with(
             SlotSettings { count, waiting, fast, steps_back: false },
             sandbox.clock(),
@@ -92,7 +93,7 @@ impl Rig {
 
     /// Loads another component as the leaf of the app `name`, on the same slots.
     pub(crate) fn beside(&self, name: &'static str, component: &[u8]) -> anyhow::Result<Self> {
-        let plugin = Arc::new(Plugin::load(&self.sandbox, component, &[Role::Leaf], self.limits.fuel > 0)?);
+        let plugin = Arc::new(Plugin::load(&self.sandbox, component, &[Role::Leaf], Metering::of(&self.limits))?);
         Ok(Self { name, plugin, ..self.clone() })
     }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use frond_root::call::Limits;
 use frond_sandbox::component::Origin;
-use frond_sandbox::{Plugin, Role, Sandbox, Settings};
+use frond_sandbox::{Metering, Plugin, Role, Sandbox, Settings};
 
 use crate::bench::Bench;
 use crate::guests::top;
@@ -61,10 +61,10 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
 fn load(settings: &Settings, first: &[u8], component: &[u8], wanted: Origin) -> anyhow::Result<(f64, f64)> {
     let start = Instant::now();
     let sandbox = Sandbox::new(settings.clone())?;
-    Plugin::load(&sandbox, first, &[Role::Leaf], true)?;
+    Plugin::load(&sandbox, first, &[Role::Leaf], Metering::Fuel)?;
     let engine = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let plugin = Plugin::load(&sandbox, component, &[Role::Leaf], true)?;
+    let plugin = Plugin::load(&sandbox, component, &[Role::Leaf], Metering::Fuel)?;
     let load = start.elapsed().as_secs_f64();
     anyhow::ensure!(plugin.origin() == wanted, "the component was {:?}", plugin.origin());
     Ok((engine, load))

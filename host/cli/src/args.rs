@@ -22,14 +22,15 @@ mod run_test;
 mod serve;
 mod test;
 mod worker;
+mod workers;
 
 pub use bench::{BenchArgs, ProfileBy};
 pub use compile::CompileArgs;
 pub use doctor::DoctorArgs;
 pub use inspect::{InspectArgs, OutputMode};
 pub use jobs::{
-    CancelArgs, DeleteArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, Remote, ResultArgs, ShowArgs, SubmitArgs,
-    WatchArgs,
+    CancelArgs, DeleteArgs, JobsArgs, JobsVerb, ListArgs, RedriveArgs, Remote, ResultArgs, ServerArgs, ShowArgs,
+    SubmitArgs, WatchArgs,
 };
 pub use new::{Kind, Language, NewArgs};
 pub use replay::ReplayArgs;
@@ -37,6 +38,7 @@ pub use run_test::RunTestArgs;
 pub use serve::{ServeArgs, ServeRole, TokenArgs, TokenRole};
 pub use test::TestArgs;
 pub use worker::{BrokerArgs, WorkerArgs, WorkersArgs};
+pub use workers::{WorkerNameArgs, WorkersVerb, WorkersVerbArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -71,12 +73,14 @@ pub enum Verb {
     /// Runs a query on an app, and prints the answer.
     Query(Box<QueryArgs>),
     /// Serves every app of a folder over HTTP, with a web page about them.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Runs queries as jobs, which outlive their request: submits, watches and cancels jobs, and
     /// gets their answers.
     Jobs(JobsArgs),
     /// Runs leaves for queries on any hosts that use the same broker.
     Worker(Box<WorkerArgs>),
+    /// Lists and drains the workers of a server.
+    Workers(WorkersVerbArgs),
     /// Makes a token for a server, and the lines for the server's settings.
     Token(TokenArgs),
     /// Makes a folder with an app or a plugin in one of four languages, which builds and passes its

@@ -15,6 +15,7 @@ mod folder;
 mod languages;
 mod machine;
 mod tools;
+mod wall;
 
 pub(crate) use check::Check;
 pub(crate) use languages::of;
@@ -29,6 +30,8 @@ struct Report {
     version: u32,
     languages: Vec<Readiness>,
     machine: Machine,
+    /// Guards of worker processes that the kernel offers.
+    worker_processes: Vec<Check>,
 }
 
 /// Readiness of this machine for one language, with its checks.
@@ -53,7 +56,8 @@ impl Readiness {
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<Exit> {
     let languages = args.lang.map_or_else(|| Language::ALL.to_vec(), |lang| vec![lang]);
     let languages: Vec<_> = languages.into_iter().map(Readiness::new).collect();
-    let report = Report { version: 1, machine: machine::examine()?, languages };
+    let worker_processes = wall::checks();
+    let report = Report { version: 1, machine: machine::examine()?, languages, worker_processes };
     let text = match args.format {
         OutputMode::Text => shown(&report, TermStyle::stdout()),
         OutputMode::Json => serde_json::to_string(&report)? + "\n",
@@ -77,6 +81,8 @@ fn shown(report: &Report, style: TermStyle) -> String {
     for warning in &report.machine.warnings {
         page.wrapped(NAME + 2, Line::new().put("  ").tone(Tone::Warn, pad("warning", NAME - 2)).put("  ").put(warning));
     }
+    page.line(Line::new().tone(Tone::Strong, "worker processes"));
+    report.worker_processes.iter().for_each(|check| row(&mut page, check));
     page.into_text()
 }
 

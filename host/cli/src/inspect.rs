@@ -16,7 +16,7 @@ use frond_run::cache::{self, cache_dir};
 use frond_sandbox::component::read;
 use frond_sandbox::inspect::report::{Mismatch, MismatchKind};
 use frond_sandbox::inspect::{Misfit, Report, report};
-use frond_sandbox::{LoadError, Plugin, Role, Sandbox, Settings};
+use frond_sandbox::{LoadError, Metering, Plugin, Role, Sandbox, Settings};
 
 use self::inspected::{Compiled, InspectedFile, halves};
 use crate::args::{InspectArgs, OutputMode};
@@ -120,7 +120,7 @@ fn inspect(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<Inspecte
     let mut report = report(&bytes);
     let compiled = match (&mut report, sandbox) {
         (_, None) => Compiled::NotAsked,
-        (Ok(report), Some(sandbox)) => compile(report, &bytes, sandbox, limits.is_metered())?,
+        (Ok(report), Some(sandbox)) => compile(report, &bytes, sandbox, Metering::of(&limits))?,
         (Err(_), Some(_)) => Compiled::NoUse,
     };
     Ok(InspectedFile {
@@ -136,13 +136,13 @@ fn inspect(target: Target, sandbox: Option<&Sandbox>) -> anyhow::Result<Inspecte
 
 /// Compiles and links a component that fits a role by its types. Other components never reach the
 /// compiler.
-fn compile(report: &mut Report, bytes: &[u8], sandbox: &Sandbox, metered: bool) -> anyhow::Result<Compiled> {
+fn compile(report: &mut Report, bytes: &[u8], sandbox: &Sandbox, metering: Metering) -> anyhow::Result<Compiled> {
     let roles: Vec<Role> = report.fits().collect();
     if roles.is_empty() {
         return Ok(Compiled::NoUse);
     }
     let start = Instant::now();
-    let loaded = Plugin::load(sandbox, bytes, &roles, metered);
+    let loaded = Plugin::load(sandbox, bytes, &roles, metering);
     let took = start.elapsed();
     warn(sandbox.take_warnings());
     match loaded {

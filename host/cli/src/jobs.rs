@@ -4,7 +4,7 @@
 //! come last.
 
 mod answer;
-mod client;
+pub(crate) mod client;
 pub(crate) mod job;
 mod local;
 mod submit;
@@ -33,9 +33,9 @@ pub(crate) fn run(args: &JobsArgs) -> anyhow::Result<Exit> {
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let Some(dir) = &remote.local else {
-            return ask(&Client::open(remote)?, &args.verb).await;
+            return ask(&Client::open(&remote.at)?, &args.verb).await;
         };
-        if remote.server.is_some() || remote.token_file.is_some() || remote.ca.is_some() {
+        if remote.at.server.is_some() || remote.at.token_file.is_some() || remote.at.ca.is_some() {
             bail!(
                 "--local works without a server, and takes no --server, --token-file or --ca\n(give --local, or --server)"
             );

@@ -27,6 +27,7 @@ mod signals;
 mod test;
 mod token;
 mod worker;
+mod workers;
 
 use anyhow::Context;
 use args::{Cli, Verb};
@@ -50,6 +51,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Verb::Serve(args) => serve::run(args),
         Verb::Jobs(args) => jobs::run(args),
         Verb::Worker(args) => worker::run(args),
+        Verb::Workers(args) => workers::run(args),
         Verb::Token(args) => token::run(args),
         Verb::New(args) => new::run(args),
         Verb::Build(args) => build::run(args),

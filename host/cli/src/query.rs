@@ -40,7 +40,7 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
         app.build()?;
     }
     let runtime = runtime()?;
-    let (machine, crew) = worker::crew(&args.workers, machine(args)?, runtime.handle())?;
+    let (machine, crew) = worker::crew(&args.workers, machine(args)?.isolating(runtime.handle()), runtime.handle())?;
     let (wired, warnings) = loading::loaded(args.progress, |tell| wire(&app, &machine, runtime.handle(), tell))?;
     out::warn(warnings);
     let request = promises(args, &wired, &query);

@@ -22,11 +22,15 @@ pub fn report(error: &anyhow::Error) -> Exit {
     if let Some(trouble) = error.downcast_ref::<Trouble>() {
         return trouble.exit();
     }
-    if let Some(ServeError::Jobs { source: StoreError::Unavailable(_), .. }) = error.downcast_ref::<ServeError>() {
-        return Exit::Unavailable;
+    let mut run = error.downcast_ref::<RunError>();
+    match error.downcast_ref::<ServeError>() {
+        Some(ServeError::Jobs { source: StoreError::Unavailable(_), .. }) => return Exit::Unavailable,
+        Some(ServeError::Run(error)) => run = Some(error),
+        _ => {}
     }
-    let app = match error.downcast_ref::<RunError>() {
+    let app = match run {
         Some(RunError::Machine { .. }) => return Exit::Bug,
+        Some(RunError::Broker(error)) if error.is_passing() => return Exit::Unavailable,
         Some(RunError::App(wrong)) => Some(wrong),
         _ => error.downcast_ref::<AppError>(),
     };

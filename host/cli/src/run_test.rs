@@ -12,7 +12,7 @@ use frond_root::{Failure, FailureKind};
 use frond_run::cache::{self, cache_dir};
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::program::{Console, Program, Sink};
-use frond_sandbox::{LoadError, Settings};
+use frond_sandbox::{LoadError, Metering, Settings};
 
 use crate::args::RunTestArgs;
 use crate::exit::{Exit, MachineFault};
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &RunTestArgs) -> anyhow::Result<Exit> {
     let sandbox =
         cache::sandbox(Settings { slots: 1, waiting: 0, limits: vec![limits], cache, compiler: frond_run::compiler() })
             .context(MachineFault::new("the sandbox could not be started"))?;
-    let program = Program::load(&sandbox, &bytes, limits.is_metered()).map_err(named)?;
+    let program = Program::load(&sandbox, &bytes, Metering::of(&limits)).map_err(named)?;
     if program.origin() == Origin::Compiled {
         sandbox.prune_cache(MAX_CACHED);
     }

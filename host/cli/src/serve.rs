@@ -13,12 +13,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use self::log::Log;
-use crate::args::{ServeArgs, ServeRole};
+use crate::args::{ServeArgs, ServeRole, WorkersArgs};
 use crate::exit::{Exit, MachineFault};
 use crate::out::print;
 use crate::report::{MAX_TEXT, shown};
 use crate::show::text::{plural, sanitise};
 use crate::signals::Endings;
+use crate::worker;
 
 /// Capacity of the queue of orders to the server.
 const ORDERS: usize = 8;
@@ -98,6 +99,7 @@ struct Overrides {
     waiting: Option<usize>,
     insecure: bool,
     role: Option<JobRole>,
+    workers: WorkersArgs,
 }
 
 impl Overrides {
@@ -108,7 +110,8 @@ impl Overrides {
             ServeRole::All => JobRole::All,
         });
         let waiting = args.waiting.map(|waiting| waiting as usize);
-        Self { listen: args.listen, slots: args.slots.map(usize::from), waiting, insecure: args.insecure, role }
+        let slots = args.slots.map(usize::from);
+        Self { listen: args.listen, slots, waiting, insecure: args.insecure, role, workers: args.workers.clone() }
     }
 
     fn read(&self, path: Option<&Path>) -> anyhow::Result<Config> {
@@ -118,6 +121,7 @@ impl Overrides {
         config.waiting = self.waiting.unwrap_or(config.waiting);
         config.insecure |= self.insecure;
         config.jobs.role = self.role.unwrap_or(config.jobs.role);
+        config.workers = worker::settings(&self.workers, config.workers);
         Ok(config)
     }
 }

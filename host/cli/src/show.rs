@@ -3,7 +3,7 @@
 //!
 //! - [`progress`]: the running query, on stderr;
 //! - [`summary`]: the verdict at its end, with [`totals`] for `--stats`;
-//! - `jobs`: jobs of a server, as a list, in detail, and watched;
+//! - `jobs`: jobs of a server, as a list, in detail, and watched; `workers`: its workers;
 //! - [`explain`]: a recorded query: [`model`] → [`waterfall`] and tables.
 //!
 //! Views write to a [`page`], which escapes untrusted text for the terminal and keeps lines within
@@ -19,10 +19,12 @@ pub mod progress;
 pub mod replay;
 pub mod style;
 pub mod summary;
+pub(crate) mod table;
 pub mod text;
 pub mod totals;
 pub mod trouble;
 pub mod waterfall;
+pub(crate) mod workers;
 pub mod written;
 
 #[cfg(test)]

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 use frond_app::Package;
-use frond_broker::cluster::{accept_workers, serve_roots};
+use frond_broker::Introduction;
+use frond_broker::cluster::serve_roots;
 use frond_broker::nats::{Options, connect};
 use frond_broker::session::Settings;
-use frond_broker::{Introduction, Workers};
 use frond_root::CancellationToken;
 use frond_root::call::Grants;
-use frond_run::processes::{ProcessSettings, Processes, run_process};
+use frond_run::crew::{own_name, password};
+use frond_run::processes::PROCESS_MEMORY;
+use frond_run::worker_process::{ProcessOrders, run_process};
 use frond_run::workers::{WorkerLeaves, engine};
-use frond_run::{Machine, WaitLimits, usual_slots};
+use frond_run::{Crew, CrewSettings, Machine, RunError, WaitLimits, usual_slots};
+use frond_server::config::Workers;
 use tokio::runtime::Handle;
 
 use crate::args::{BrokerArgs, WorkerArgs, WorkersArgs};
@@ -23,9 +26,8 @@ use crate::signals::Endings;
 
 /// Time for which a query waits for the first worker of its broker.
 const FIRST_WORKER: Duration = Duration::from_millis(500);
-/// The most private memory of a worker process, in bytes. All that was ever accessible in the pool
-/// of its instances counts, also while nobody uses it: this bounds a process that runs away.
-const PROCESS_MEMORY: u64 = 64 << 30;
+/// Pool of roots and workers that name none.
+const DEFAULT_POOL: &str = "default";
 
 /// Runs the verb.
 ///
@@ -34,7 +36,9 @@ const PROCESS_MEMORY: u64 = 64 << 30;
 pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<Exit> {
     if let Some(parent) = args.child {
         let name = args.name.clone().unwrap_or_default();
-        run_process(parent, name, args.slots.unwrap_or(1), args.memory.unwrap_or(PROCESS_MEMORY))?;
+        let slots = args.slots.unwrap_or(1);
+        let memory = args.memory.unwrap_or(PROCESS_MEMORY);
+        run_process(ProcessOrders { parent, name, slots, memory, needs_wall: args.needs_wall })?;
         return Ok(Exit::Whole);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -65,7 +69,8 @@ async fn serve(args: &WorkerArgs) -> anyhow::Result<Exit> {
     };
     let loader = Arc::new(WorkerLeaves::new(machine, threads, allowed(args.allow.as_deref())?, args.trust_roots));
     let mut endings = Endings::new()?;
-    let side = connect(&options).await?.worker(&name).await?;
+    let joined = async { connect(&options).await?.worker(&name).await };
+    let side = joined.await.map_err(RunError::from)?;
     errln!("worker {name} with {slots} slots in pool {} of {}", options.pool, options.url);
     let draining = CancellationToken::new();
     let serving = serve_roots(side, Settings::default(), introduction, loader, draining.clone());
@@ -89,28 +94,32 @@ fn allowed(file: Option<&Path>) -> anyhow::Result<Grants> {
     Ok(Package::load(file)?.grants)
 }
 
-/// Name of this host and process.
-fn own_name() -> String {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    format!("{host}-{}", std::process::id())
-}
-
 /// Options of the connection to the broker, if there is one.
 fn options(args: &BrokerArgs) -> Option<Options> {
     Some(Options {
         url: args.nats.clone()?,
-        pool: args.pool.clone(),
+        pool: args.pool.clone().unwrap_or_else(|| DEFAULT_POOL.to_owned()),
         user: args.nats_user.clone(),
-        password: std::env::var("FROND_NATS_PASSWORD").ok(),
+        password: password(),
         credentials: args.nats_credentials.clone(),
         ca: args.nats_ca.clone(),
     })
 }
 
-/// Workers of a query, while it runs.
-#[derive(Debug)]
-pub(crate) struct Crew {
-    _processes: Option<Processes>,
+/// Settings of a server's workers, as the arguments override those of its file.
+pub(crate) fn settings(args: &WorkersArgs, file: Workers) -> Workers {
+    let WorkersArgs { workers, broker, local } = args.clone();
+    let BrokerArgs { nats, pool, nats_user, nats_credentials, nats_ca } = broker;
+    Workers {
+        local: local.or(file.local),
+        processes: workers.map_or(file.processes, usize::from),
+        nats: nats.or(file.nats),
+        pool: pool.unwrap_or(file.pool),
+        user: nats_user.or(file.user),
+        password_file: file.password_file,
+        credentials: nats_credentials.or(file.credentials),
+        ca: nats_ca.or(file.ca),
+    }
 }
 
 /// Starts or finds the workers that the arguments ask for, if any.
@@ -118,25 +127,17 @@ pub(crate) struct Crew {
 /// # Errors
 /// When processes cannot be started, or the broker cannot be reached.
 pub(crate) fn crew(args: &WorkersArgs, machine: Machine, runtime: &Handle) -> anyhow::Result<(Machine, Option<Crew>)> {
-    let options = options(&args.broker);
-    if args.workers.is_none() && options.is_none() {
+    let settings = CrewSettings {
+        processes: args.workers.map_or(0, usize::from),
+        broker: options(&args.broker),
+        is_local: args.local.unwrap_or(args.workers.is_none()),
+    };
+    if !settings.is_any() {
         return Ok((machine, None));
     }
-    let _entered = runtime.enter();
-    let has_local_slots = args.local && args.workers.is_none();
-    let local = if has_local_slots { u32::try_from(machine.slots()).unwrap_or(u32::MAX) } else { 0 };
-    let workers = Workers::new(local, Settings::default());
-    let processes = args.workers.map(|count| {
-        let settings = ProcessSettings { count: usize::from(count), slots: 1, memory: PROCESS_MEMORY };
-        Processes::start(&settings, &workers, runtime)
-    });
-    let processes = processes.transpose()?;
-    if let Some(options) = options {
-        let side = runtime.block_on(async { connect(&options).await?.root(&own_name()).await })?;
-        runtime.spawn(accept_workers(side, workers.clone()));
-    }
-    let wanted = args.workers.map_or(1, usize::from);
+    let crew = Crew::start(settings, machine.slots(), runtime)?;
+    runtime.block_on(crew.join())?;
     // A query that has slots of its own, or gets workers later, can begin.
-    runtime.block_on(workers.joined(wanted, FIRST_WORKER));
-    Ok((machine.with_workers(workers, has_local_slots), Some(Crew { _processes: processes })))
+    runtime.block_on(crew.joined(FIRST_WORKER));
+    Ok((crew.on(machine), Some(crew)))
 }

@@ -22,7 +22,7 @@ use frond_root::runner::{Covered, MergeFuture};
 use frond_root::{
     Answer, CancellationToken, Events, LeafRunner, Merger, Partition, Plan, Request, Services, Usage, flow,
 };
-use frond_sandbox::{Guests, Leaf, LeafHost, MergeHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{Guests, Leaf, LeafHost, MergeHost, Metering, Plugin, Role, Sandbox, Settings, Slots};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tokio::runtime::Runtime;
@@ -64,7 +64,7 @@ static RIG: LazyLock<Rig> = LazyLock::new(|| {
     let guest = |leaf: &str, merge: &str| {
         let load = |name: &str, role| {
             let bytes = std::fs::read(kit::plugin(name)).unwrap();
-            Arc::new(Plugin::load(&sandbox, &bytes, &[role], true).unwrap())
+            Arc::new(Plugin::load(&sandbox, &bytes, &[role], Metering::Fuel).unwrap())
         };
         let leaf = load(leaf, Role::Leaf);
         let runner = |slots| -> Arc<dyn LeafRunner> {

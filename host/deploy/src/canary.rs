@@ -107,7 +107,7 @@ impl Canary<'_> {
             Question { planned: Some(Box::new(move |plan| first(&plan, &required))), ..Question::new(request) };
         let cancel = CancellationToken::new();
         self.load.cancels(Some(cancel.clone()));
-        let answer = self.host.runtime.block_on(ask(wired, question, Events::default(), cancel));
+        let answer = self.host.runtime.block_on(ask(&wired.in_process(), question, Events::default(), cancel));
         self.load.cancels(None);
         match answer {
             Ok(Answer::Complete { .. }) => Ok(()),

@@ -55,6 +55,18 @@ pub enum InstanceMode {
     Query,
 }
 
+/// Process in which leaves run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Isolation {
+    /// The root's own, or that of a worker.
+    #[default]
+    Thread,
+    /// A worker process of this machine, behind as much of the second wall as the kernel offers.
+    Process,
+    /// A worker process behind the whole second wall.
+    WalledProcess,
+}
+
 /// Resource limits of one guest call. The keys are those of `frond.toml`. A record has all of them;
 /// a later one needs a serde default, so that older records stay readable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use frond_app::AppError;
+use frond_broker::nats::NatsError;
 
 /// Reason why an app cannot be loaded or a query cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,9 @@ pub enum RunError {
     /// The query asks for something impossible.
     #[error(transparent)]
     Query(frond_root::Error),
+    /// The broker of the workers cannot be reached, or cannot be used.
+    #[error(transparent)]
+    Broker(Box<NatsError>),
     /// Neither the app nor the query is at fault: the host denies a resource, or there is a bug.
     #[error("{what}")]
     Machine {
@@ -30,6 +34,12 @@ impl RunError {
     /// Makes an error that is the host's fault.
     pub fn machine(what: &'static str, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Machine { what, cause: cause.into() }
+    }
+}
+
+impl From<NatsError> for RunError {
+    fn from(error: NatsError) -> Self {
+        Self::Broker(Box::new(error))
     }
 }
 

@@ -6,7 +6,7 @@
 //! 3. [`ask`](mod@ask): runs one query: plan, scatter, gather, merge, answer.
 //!
 //! [`workers`] has leaves run by other processes, here and on other hosts; [`processes`] starts
-//! those here.
+//! those here, and [`worker_process`] is the life of one. [`crew`] is all that a root has of both.
 //!
 //! [`machine`] is shared by all apps of a process. [`compile`] bounds the cost of compiling
 //! components, and [`cache`] keeps them compiled. [`laws`] records whether the answers of an app's
@@ -18,21 +18,27 @@
 pub mod ask;
 pub mod cache;
 pub mod compile;
+pub mod crew;
 mod env;
 pub mod envelope;
 pub mod error;
+mod isolated;
 pub mod laws;
 pub mod load;
 pub mod machine;
 pub mod planning;
 pub mod processes;
 pub mod wire;
+pub mod worker_process;
 pub mod workers;
 
 pub use ask::{Question, Replan, answer, ask, plan};
 pub use compile::{compile_in_children, compiler};
+pub use crew::{Crew, CrewSettings};
 pub use envelope::envelope;
 pub use error::RunError;
+pub use frond_broker::nats::{NatsError, Options as BrokerOptions};
+pub use frond_broker::{Tally as WorkerTally, WorkerView};
 pub use frond_sandbox::Role;
 pub use frond_sandbox::compiler::child::{Orders as CompileOrders, run as compile_as_child};
 pub use frond_sandbox::file_calls;

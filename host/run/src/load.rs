@@ -10,13 +10,14 @@ use frond_broker::{LeafSource, Workers};
 use frond_root::memory::Memory;
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::inspect::surface;
-use frond_sandbox::{GuestGrants, Guests, Leaf, LoadError, Plugin, Role, Sandbox, Trials};
+use frond_sandbox::{GuestGrants, Guests, Leaf, LoadError, Metering, Plugin, Role, Sandbox, Trials};
 
 use crate::env::with_env;
 use crate::error::RunError;
+use crate::isolated;
 use crate::machine::Machine;
 use crate::planning::Planning;
-use crate::workers::source;
+use crate::workers::{ShippedPlugin, source};
 
 /// Progress of loading components: compiling a large one takes a minute.
 #[derive(Clone, Copy, Debug)]
@@ -90,10 +91,10 @@ impl Machine {
     pub fn load_from(&self, package: &Package, fetch: Fetch<'_>, tell: Tell<'_>) -> Result<Components, RunError> {
         let of = &package.limits;
         let sandbox = self.sandbox(&[of.leaf, of.merge, of.split]);
-        let mut loader = Loader { package, sandbox: &sandbox, fetch, tell, loaded: Vec::new() };
-        let leaf = loader.load(package.leaf.as_ref(), of.leaf.is_metered())?;
-        let merge = loader.load(package.merge.as_ref(), of.merge.is_metered())?;
-        let split = loader.load(package.split.as_ref(), of.split.is_metered())?;
+        let mut loader = Loader { package, sandbox: &sandbox, fetch, tell, fetched: Vec::new(), loaded: Vec::new() };
+        let leaf = loader.load(package.leaf.as_ref(), Metering::of(&of.leaf))?;
+        let merge = loader.load(package.merge.as_ref(), Metering::of(&of.merge))?;
+        let split = loader.load(package.split.as_ref(), Metering::of(&of.split))?;
         let guests = |plugin, limits| Guests::new(sandbox.clock(), plugin, limits);
         let (grants, unset) = with_env(&package.grants, |name| std::env::var(name).ok());
         let (grants, untrusted) = self.with_trust(grants);
@@ -105,22 +106,38 @@ impl Machine {
             grants: grants.clone(),
             instance: package.instance,
         });
-        let workers =
-            self.workers().zip(leaf.as_ref().zip(package.leaf.as_ref())).map(|(workers, (leaf, component))| {
-                let (workers, is_local) = workers;
-                Ok::<_, AppError>((workers, source(leaf, fetch(component)?), is_local))
-            });
+        let gap = isolated::check(package.isolation)?;
+        let workers = match &leaf {
+            Some(leaf) => self.leaf_on_workers(package, leaf, &mut loader)?,
+            None => None,
+        };
         Ok(Components {
             leaf,
-            workers: workers.transpose()?,
+            workers,
             merge: merge.map(|plugin| guests(plugin, of.merge)),
             split: split.map(|plugin| guests(plugin, of.split).taking(of.split_time).granting(&grants)),
             trials: Trials::new(sandbox.clock()),
-            warnings: sandbox.take_warnings().into_iter().chain(unset).chain(untrusted).collect(),
+            warnings: sandbox.take_warnings().into_iter().chain(unset).chain(untrusted).chain(gap).collect(),
             sandbox,
             planning: self.planning(),
             memory: self.memory(),
         })
+    }
+
+    /// Makes the leaf for workers, if any run it. They get what was verified here.
+    fn leaf_on_workers(
+        &self,
+        package: &Package,
+        leaf: &Leaf,
+        loader: &mut Loader<'_>,
+    ) -> Result<Option<(Workers, LeafSource, bool)>, RunError> {
+        let (Some(on), Some(component)) = (self.workers(package.isolation)?, &package.leaf) else { return Ok(None) };
+        let is_unmetered = on.are_killed && !leaf.limits.is_metered();
+        let unmetered = is_unmetered.then(|| loader.load(Some(component), Metering::Nothing)).transpose()?.flatten();
+        let plugin = unmetered.unwrap_or_else(|| leaf.plugin.clone());
+        let bytes = loader.fetch(component)?;
+        let source = source(leaf, ShippedPlugin { plugin, bytes, is_unmetered });
+        Ok(Some((on.workers, source, on.has_local_slots)))
     }
 
     /// Adds the root certificates for HTTPS to the grants; returns a warning if they cannot be
@@ -135,45 +152,63 @@ impl Machine {
     }
 }
 
-/// Loader of a package's components; equal files are loaded once.
+/// Loader of a package's components; equal files are fetched once, and loaded once for each way of
+/// metering.
 struct Loader<'a> {
     package: &'a Package,
     sandbox: &'a Sandbox,
     fetch: Fetch<'a>,
     tell: Tell<'a>,
-    loaded: Vec<(PathBuf, bool, Arc<Plugin>)>,
+    /// Verified bytes of files.
+    fetched: Vec<(PathBuf, Bytes)>,
+    loaded: Vec<(PathBuf, Metering, Arc<Plugin>)>,
 }
 
 impl Loader<'_> {
-    fn load(&mut self, component: Option<&Component>, metered: bool) -> Result<Option<Arc<Plugin>>, AppError> {
+    fn load(&mut self, component: Option<&Component>, metering: Metering) -> Result<Option<Arc<Plugin>>, AppError> {
         let Some(component) = component else { return Ok(None) };
-        let same = |one: &&(PathBuf, bool, _)| one.0 == component.path && one.1 == metered;
+        let same = |one: &&(PathBuf, Metering, _)| one.0 == component.path && one.1 == metering;
         if let Some((_, _, plugin)) = self.loaded.iter().find(same) {
             return Ok(Some(plugin.clone()));
         }
-        let plugin = Arc::new(self.fresh(component, metered)?);
-        self.loaded.push((component.path.clone(), metered, plugin.clone()));
+        let plugin = Arc::new(self.fresh(component, metering)?);
+        self.loaded.push((component.path.clone(), metering, plugin.clone()));
         Ok(Some(plugin))
     }
 
-    /// Loads a file for all of its users. Each user gets its own error if the file does not fit its
-    /// role or its pin.
-    fn fresh(&self, component: &Component, metered: bool) -> Result<Plugin, AppError> {
-        let users = self.users(component);
-        let misfit = |error: LoadError| component.misfit(error);
+    /// The bytes of a file that has been loaded.
+    fn verified(&self, component: &Component) -> Option<Bytes> {
+        self.fetched.iter().find(|(path, _)| *path == component.path).map(|(_, bytes)| bytes.clone())
+    }
+
+    /// Fetches a file, unless it was fetched, and verifies it for all of its users. Each user gets
+    /// its own error if the file does not fit its role or its pin.
+    fn fetch(&mut self, component: &Component) -> Result<Bytes, AppError> {
+        if let Some(bytes) = self.verified(component) {
+            return Ok(bytes);
+        }
         let bytes = (self.fetch)(component)?;
         // Before a compilation is reported: a misfit is not compiled.
-        let surface = surface(&bytes).map_err(|wrong| misfit(wrong.into()))?;
-        for (role, user) in &users {
+        let surface = surface(&bytes).map_err(|wrong| component.misfit(LoadError::from(wrong)))?;
+        for (role, user) in self.users(component) {
             user.verify(&bytes)?;
-            surface.fits(*role).map_err(|wrong| user.misfit(LoadError::from(wrong)))?;
+            surface.fits(role).map_err(|wrong| user.misfit(LoadError::from(wrong)))?;
         }
+        self.fetched.push((component.path.clone(), bytes.clone()));
+        Ok(bytes)
+    }
+
+    /// Loads a file for all of its users.
+    fn fresh(&mut self, component: &Component, metering: Metering) -> Result<Plugin, AppError> {
+        let bytes = self.fetch(component)?;
+        let users = self.users(component);
+        let misfit = |error: LoadError| component.misfit(error);
         let path = component.path.as_path();
         let start = Instant::now();
-        if !Plugin::is_cached(self.sandbox, &bytes, metered) {
+        if !Plugin::is_cached(self.sandbox, &bytes, metering) {
             (self.tell)(Loading::Compiling { path, size: bytes.len() as u64 });
         }
-        let plugin = Plugin::load(self.sandbox, &bytes, &[], metered).map_err(misfit)?;
+        let plugin = Plugin::load(self.sandbox, &bytes, &[], metering).map_err(misfit)?;
         if plugin.origin() == Origin::Compiled {
             (self.tell)(Loading::Compiled { path, took: start.elapsed() });
         }

@@ -1,11 +1,12 @@
 //! Resources that all apps of a process share: the clock that interrupts guests, and engines with
 //! their pools, by size.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use frond_broker::Workers;
-use frond_root::call::Limits;
+use frond_root::call::{Isolation, Limits};
 use frond_root::memory::Memory;
+use frond_root::sync::lock;
 use frond_sandbox::{Clock, Compiler, Sandbox, Settings, SlotSettings, Slots, WaitLimits};
 use frond_tls::Trust;
 use tokio::runtime::Handle;
@@ -13,6 +14,7 @@ use tokio::runtime::Handle;
 use crate::cache::{bounded, cache_dir};
 use crate::compile::compiler;
 use crate::error::RunError;
+use crate::isolated::Isolated;
 use crate::planning::Planning;
 
 /// Host of the guests of any number of apps. Apps whose limits need pools of the same size share an
@@ -27,6 +29,9 @@ pub struct Machine {
     compiler: Compiler,
     workers: Option<Workers>,
     has_local_slots: bool,
+    /// Runtime of the worker processes of isolated leaves.
+    runtime: Option<Handle>,
+    isolated: Mutex<Option<Isolated>>,
     sandboxes: Mutex<Vec<(Size, Weak<Sandbox>)>>,
 }
 
@@ -46,6 +51,15 @@ pub fn usual_slots() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).max(2)
 }
 
+/// Workers that run the leaves of an app.
+pub(crate) struct LeafWorkers {
+    pub(crate) workers: Workers,
+    /// True if leaves run in this process, too.
+    pub(crate) has_local_slots: bool,
+    /// True if a leaf that runs for too long is killed with its worker.
+    pub(crate) are_killed: bool,
+}
+
 impl Machine {
     /// Makes a machine with room for `slots` leaves at once.
     ///
@@ -63,6 +77,8 @@ impl Machine {
             compiler: compiler().apart(),
             workers: None,
             has_local_slots: true,
+            runtime: None,
+            isolated: Mutex::default(),
             sandboxes: Mutex::default(),
         })
     }
@@ -91,9 +107,31 @@ impl Machine {
         Self { workers: Some(workers), has_local_slots, ..self }
     }
 
-    /// Workers that run leaves, if there may be any, and true if leaves run in this process, too.
-    pub(crate) fn workers(&self) -> Option<(Workers, bool)> {
-        self.workers.clone().map(|workers| (workers, self.has_local_slots))
+    /// Has the leaves of apps that ask for isolation run in worker processes, one a slot, which are
+    /// started with the first such app.
+    #[must_use]
+    pub fn isolating(self, runtime: &Handle) -> Self {
+        Self { runtime: Some(runtime.clone()), ..self }
+    }
+
+    /// Workers that run the leaves of an app, if there may be any.
+    ///
+    /// # Errors
+    /// A [`RunError::Machine`] if the worker processes of isolated leaves cannot be started.
+    pub(crate) fn workers(&self, isolation: Isolation) -> Result<Option<LeafWorkers>, RunError> {
+        let Some(runtime) = self.runtime.as_ref().filter(|_| isolation != Isolation::Thread) else {
+            let workers = self.workers.clone();
+            let has_local_slots = self.has_local_slots;
+            return Ok(workers.map(|workers| LeafWorkers { workers, has_local_slots, are_killed: false }));
+        };
+        let mut isolated = lock(&self.isolated);
+        let started = match isolated.take() {
+            Some(started) => started,
+            None => Isolated::start(self.slots, runtime)?,
+        };
+        let workers = started.workers().clone();
+        *isolated = Some(started);
+        Ok(Some(LeafWorkers { workers, has_local_slots: false, are_killed: true }))
     }
 
     /// Memory for plans and partials, if it is bounded.
@@ -150,7 +188,7 @@ impl Machine {
             most.checked_next_power_of_two().unwrap_or(most)
         };
         let size = (most(|of| of.memory), most(|of| of.table_elements));
-        let mut sandboxes = self.sandboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sandboxes = lock(&self.sandboxes);
         sandboxes.retain(|(_, sandbox)| sandbox.strong_count() > 0);
         if let Some(sandbox) = sandboxes.iter().find(|one| one.0 == size).and_then(|one| one.1.upgrade()) {
             return sandbox;

@@ -4,26 +4,24 @@
 //! pair. A leaf that brings its process down costs an attempt, and nothing else.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use frond_broker::Workers;
 use frond_broker::carrier::over_stream;
-use frond_broker::session::{Lost, Settings};
-use frond_broker::worker::serve;
-use frond_broker::{Introduction, Workers};
+use frond_broker::session::Lost;
 use frond_root::CancellationToken;
-use frond_root::call::Grants;
-use frond_wall::{Wall, is_breach, prepare};
+use frond_wall::{is_breach, prepare};
 use tokio::runtime::Handle;
 
 use crate::error::RunError;
-use crate::machine::Machine;
-use crate::workers::{WorkerLeaves, engine};
 
+/// The most private memory of a worker process, in bytes. All that was ever accessible in the pool
+/// of its instances counts, also while nobody uses it: this bounds a process that runs away.
+pub const PROCESS_MEMORY: u64 = 64 << 30;
 /// Pause before a process that ended soon after its start is replaced.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Time after which the end of a process is no longer soon after its start.
@@ -35,12 +33,10 @@ pub const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Worker processes to start.
 #[derive(Clone, Debug)]
 pub struct ProcessSettings {
-    /// Number of processes.
+    /// Number of processes, each with one slot.
     pub count: usize,
-    /// The most leaves at once of each.
-    pub slots: u16,
-    /// The most private memory of each, in bytes.
-    pub memory: u64,
+    /// True if a process must not run with a part of the second wall missing.
+    pub needs_wall: bool,
 }
 
 /// Running worker processes. Dropping it ends them.
@@ -63,7 +59,8 @@ impl Processes {
         for number in 0..settings.count {
             let keeper = Keeper {
                 settings: settings.clone(),
-                workers: workers.clone(),
+                // The keeper kills a process whose conversation has ended.
+                workers: workers.clone().expendable(),
                 runtime: runtime.clone(),
                 ending: processes.0.clone(),
             };
@@ -117,8 +114,8 @@ impl Keeper {
         command
             .args(["worker", "--child", &std::process::id().to_string()])
             .args(["--name", &format!("process-{number}")])
-            .args(["--slots", &self.settings.slots.to_string()])
-            .args(["--memory", &self.settings.memory.to_string()])
+            .args(["--slots", "1", "--memory", &PROCESS_MEMORY.to_string()])
+            .args(self.settings.needs_wall.then_some("--needs-wall"))
             .stdin(Stdio::from(OwnedFd::from(other)))
             .stdout(Stdio::null());
         prepare(&mut command)?;
@@ -138,36 +135,4 @@ impl Keeper {
             }
         })
     }
-}
-
-/// Life of a worker process, from its start to its end.
-///
-/// # Errors
-/// A [`RunError::Machine`] if the wall cannot be entered, or the machine denies a resource.
-pub fn run_process(parent: u32, name: String, slots: u16, memory: u64) -> Result<(), RunError> {
-    let wrong = |error: io::Error| RunError::machine("the worker process has no socket to its parent", error);
-    let socket = io::stdin().as_fd().try_clone_to_owned().map_err(wrong)?;
-    let socket = UnixStream::from(socket);
-    socket.set_nonblocking(true).map_err(wrong)?;
-    Wall::new(parent, memory)
-        .enter()
-        .map_err(|error| RunError::machine("the second wall could not be set up", error))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| RunError::machine("the runtime could not be started", error))?;
-    let machine = Arc::new(Machine::new(usize::from(slots))?);
-    let threads = machine.start(runtime.handle())?;
-    let waiting = u32::try_from(threads.room_to_wait()).unwrap_or(u32::MAX);
-    let introduction = Introduction { name, slots: u32::from(slots), waiting, engine: engine() };
-    let loader = Arc::new(WorkerLeaves::new(machine, threads, Grants::default(), true));
-    runtime.block_on(async move {
-        let socket = tokio::net::UnixStream::from_std(socket).map_err(wrong)?;
-        serve(over_stream(socket), Settings::default(), &introduction, loader, CancellationToken::new()).await;
-        Ok::<(), RunError>(())
-    })?;
-    // A leaf may still run.
-    runtime.shutdown_background();
-    Ok(())
 }

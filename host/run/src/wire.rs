@@ -27,6 +27,8 @@ pub struct Wired {
     pub laws: Laws,
     /// Runs the leaves.
     pub runner: Arc<dyn LeafRunner>,
+    /// Runs the leaves in this process.
+    local: Arc<dyn LeafRunner>,
     /// Folds the partials.
     merge: Guests,
     /// Splits queries, if the app has a split component.
@@ -49,7 +51,7 @@ pub fn wire(app: &App, machine: &Machine, runtime: &Handle, tell: Tell<'_>) -> R
 }
 
 impl Components {
-    /// Puts the components behind the root's seams, with their own slots.
+    /// Puts the components behind the root's seams, with their own slots and without workers.
     ///
     /// # Errors
     /// Missing leaf or merge; a slot thread that cannot be started.
@@ -64,7 +66,8 @@ impl Components {
     /// See [`Components::wire`].
     pub fn wire_with(&self, app: &App, leaf: Leaf, slots: usize, runtime: &Handle) -> Result<Wired, RunError> {
         let threads = |error| RunError::machine("the slot threads could not be started", error);
-        self.wired(app, leaf, Slots::start(slots, self.sandbox.clock(), runtime).map_err(threads)?)
+        let pool = Slots::start(slots, self.sandbox.clock(), runtime).map_err(threads)?;
+        Ok(self.wired(app, leaf, pool)?.in_process())
     }
 
     /// Wires the components on slot threads that other apps share, of the machine that loaded the
@@ -80,10 +83,12 @@ impl Components {
     fn wired(&self, app: &App, leaf: Leaf, pool: Slots) -> Result<Wired, RunError> {
         let without = || RunError::machine("the app was not wired", Why("it was loaded without a merge"));
         let merge = self.merge.as_ref().ok_or_else(without)?;
+        let local: Arc<dyn LeafRunner> = Arc::new(LeafHost::new(pool, leaf.clone()));
         Ok(Wired {
             app: Arc::new(App { pulls: leaf.plugin.pulls(), ..app.clone() }),
             laws: self.laws_key(app.order, app.instance).map_or(Laws::Unchecked, |key| known(&key)),
-            runner: self.runner(&leaf, pool),
+            runner: self.runner(&local),
+            local,
             leaf,
             merge: merge.clone(),
             split: self.split.clone(),
@@ -96,17 +101,22 @@ impl Components {
 
 impl Components {
     /// Runner of the leaf: on slot threads, on workers, or on both.
-    fn runner(&self, leaf: &Leaf, pool: Slots) -> Arc<dyn LeafRunner> {
-        let local = Arc::new(LeafHost::new(pool, leaf.clone()));
+    fn runner(&self, local: &Arc<dyn LeafRunner>) -> Arc<dyn LeafRunner> {
         match &self.workers {
-            None => local,
-            Some((workers, source, true)) => workers.runner(source.clone(), Some(local)),
-            Some((workers, source, false)) => workers.runner(source.clone(), None),
+            None => local.clone(),
+            Some((workers, source, is_local)) => workers.runner(source.clone(), is_local.then(|| local.clone())),
         }
     }
 }
 
 impl Wired {
+    /// The same app, with all leaves in this process: a check of a component must not depend on
+    /// who happens to be a worker.
+    #[must_use]
+    pub fn in_process(&self) -> Self {
+        Self { runner: self.local.clone(), ..self.clone() }
+    }
+
     /// Time of a leaf that starts at once: its own limit, but at most the leaves' part of the app's
     /// deadline.
     #[must_use]

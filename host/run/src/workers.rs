@@ -1,12 +1,14 @@
 //! Leaves for workers: what a root ships of them, and how a worker loads it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
 use frond_broker::{LeafCode, LeafCodes, LeafLoader, LeafSource, ShippedCode};
 use frond_root::call::{Grants, InstanceMode, Limits};
+use frond_root::sync::lock;
 use frond_root::{DigestWriter, LeafRunner, PieceSizes};
-use frond_sandbox::{Leaf, LeafHost, Plugin, Role, Sandbox, Slots};
+use frond_sandbox::{GuestGrants, Leaf, LeafHost, Metering, Plugin, Role, Sandbox, Slots};
 use serde::{Deserialize, Serialize};
 
 use crate::env::with_env;
@@ -30,6 +32,9 @@ struct LeafSettings {
     deterministic: bool,
     instance: InstanceMode,
     grants: Grants,
+    /// True if its calls are interrupted by nothing but the end of their process.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_unmetered: bool,
 }
 
 /// Code of one leaf.
@@ -49,18 +54,34 @@ impl LeafCodes for Codes {
     }
 }
 
+/// Code of a leaf for workers.
+pub(crate) struct ShippedPlugin {
+    /// The compiled code.
+    pub(crate) plugin: Arc<Plugin>,
+    /// The verified component.
+    pub(crate) bytes: Bytes,
+    /// True if its calls are interrupted by nothing but the end of their process.
+    pub(crate) is_unmetered: bool,
+}
+
 /// Makes the leaf that workers run of one that is loaded here.
-pub(crate) fn source(leaf: &Leaf, component: Bytes) -> LeafSource {
-    let Leaf { plugin, limits, deterministic, grants, instance } = leaf;
-    let grants = grants.app.clone();
-    let settings = LeafSettings { limits: *limits, deterministic: *deterministic, instance: *instance, grants };
+pub(crate) fn source(leaf: &Leaf, shipped: ShippedPlugin) -> LeafSource {
+    let Leaf { plugin: _, limits, deterministic, grants, instance } = leaf;
+    let ShippedPlugin { plugin, bytes: component, is_unmetered } = shipped;
+    let settings = LeafSettings {
+        limits: *limits,
+        deterministic: *deterministic,
+        instance: *instance,
+        grants: grants.app.clone(),
+        is_unmetered,
+    };
     // These types have no maps with other keys than texts, so they are always JSON.
     let settings = Bytes::from(serde_json::to_vec(&settings).unwrap_or_default());
     LeafSource {
         leaf: name(&settings, &component),
         output: limits.output,
         pieces: plugin.takes_pieces().then_some(if *deterministic { PieceSizes::Fixed } else { PieceSizes::Timed }),
-        codes: Arc::new(Codes { settings, component, plugin: plugin.clone() }),
+        codes: Arc::new(Codes { settings, component, plugin }),
     }
 }
 
@@ -81,8 +102,11 @@ struct Shared {
     slots: Slots,
     allowed: Grants,
     trusts_code: bool,
+    runs_unmetered: bool,
     /// Loaded leaves, the one that was used last at the end.
     loaded: Mutex<Vec<LoadedLeaf>>,
+    /// Leaves that are being loaded: roots that ask for one leaf at once have it loaded once.
+    loading: Mutex<HashMap<Bytes, Weak<Mutex<()>>>>,
 }
 
 /// A loaded leaf.
@@ -98,18 +122,30 @@ impl WorkerLeaves {
     /// as it is if the worker `trusts_code`; otherwise the worker compiles components itself.
     #[must_use]
     pub fn new(machine: Arc<Machine>, slots: Slots, allowed: Grants, trusts_code: bool) -> Self {
-        Self(Arc::new(Shared { machine, slots, allowed, trusts_code, loaded: Mutex::default() }))
+        Self(Arc::new(Shared {
+            machine,
+            slots,
+            allowed,
+            trusts_code,
+            runs_unmetered: false,
+            loaded: Mutex::default(),
+            loading: Mutex::default(),
+        }))
+    }
+
+    /// Also runs leaves that nothing interrupts: the worker is killed when one runs for too long.
+    #[must_use]
+    pub(crate) fn running_unmetered(mut self) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.0) {
+            shared.runs_unmetered = true;
+        }
+        self
     }
 }
 
 impl LeafLoader for WorkerLeaves {
     fn known(&self, leaf: &[u8]) -> Option<Arc<dyn LeafRunner>> {
-        let mut loaded = self.0.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = loaded.iter().position(|one| one.name == leaf)?;
-        let found = loaded.remove(at);
-        let runner = found.runner.clone();
-        loaded.push(found);
-        Some(runner)
+        self.0.known(leaf)
     }
 
     fn load(&self, code: LeafCode) -> frond_broker::worker::Loaded {
@@ -122,41 +158,75 @@ impl LeafLoader for WorkerLeaves {
 }
 
 impl Shared {
+    fn known(&self, leaf: &[u8]) -> Option<Arc<dyn LeafRunner>> {
+        let mut loaded = lock(&self.loaded);
+        let at = loaded.iter().position(|one| one.name == leaf)?;
+        let found = loaded.remove(at);
+        let runner = found.runner.clone();
+        loaded.push(found);
+        Some(runner)
+    }
+
+    /// Loads a leaf, unless it was loaded meanwhile for another root.
     fn load(&self, code: &LeafCode) -> Result<Arc<dyn LeafRunner>, String> {
+        let turn = self.turn(&code.leaf);
+        let _turn = lock(&turn);
+        self.known(&code.leaf).map_or_else(|| self.load_new(code), Ok)
+    }
+
+    /// Lock of those who load the same leaf.
+    fn turn(&self, leaf: &Bytes) -> Arc<Mutex<()>> {
+        let mut loading = lock(&self.loading);
+        loading.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = loading.get(leaf).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::new(Mutex::new(()));
+        loading.insert(leaf.clone(), Arc::downgrade(&turn));
+        turn
+    }
+
+    fn load_new(&self, code: &LeafCode) -> Result<Arc<dyn LeafRunner>, String> {
         let LeafCode { leaf, settings, component, compiled } = code;
         if name(settings, component) != *leaf {
             return Err("its code is not what its name says".to_owned());
         }
         let read: LeafSettings =
             serde_json::from_slice(settings).map_err(|error| format!("its settings cannot be read: {error}"))?;
-        let LeafSettings { limits, deterministic, instance, grants } = read;
-        if !self.allowed.cover(&grants) {
-            return Err(format!("this worker does not allow its grants: {}", excess(&self.allowed, &grants)));
+        let LeafSettings { limits, deterministic, instance, grants, is_unmetered } = read;
+        if is_unmetered && !self.runs_unmetered {
+            return Err("this worker runs no leaf that only the end of its process can stop".to_owned());
         }
+        // Before the compilation, which may take a minute.
+        let grants = Arc::new(self.granted(&grants)?);
         let sandbox = self.machine.sandbox(&[limits]);
-        let metered = limits.is_metered();
+        let metering = if is_unmetered { Metering::Nothing } else { Metering::of(&limits) };
         let plugin = match compiled.as_ref().filter(|_| self.trusts_code) {
-            Some(code) => Plugin::load_shipped(&sandbox, component, code, &[Role::Leaf], metered),
-            None => Plugin::load(&sandbox, component, &[Role::Leaf], metered),
+            Some(code) => Plugin::load_shipped(&sandbox, component, code, &[Role::Leaf], metering),
+            None => Plugin::load(&sandbox, component, &[Role::Leaf], metering),
         };
         let plugin = Arc::new(plugin.map_err(|error| error.to_string())?);
-        let (grants, unset) = with_env(&grants, |name| std::env::var(name).ok());
-        if let Some(unset) = unset.into_iter().next() {
-            return Err(unset);
-        }
-        let (grants, untrusted) = self.machine.with_trust(grants);
-        if let Some(untrusted) = untrusted {
-            return Err(untrusted);
-        }
-        let grants = Arc::new(grants);
         let runner: Arc<dyn LeafRunner> =
             Arc::new(LeafHost::new(self.slots.clone(), Leaf { plugin, limits, deterministic, grants, instance }));
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = lock(&self.loaded);
         loaded.push(LoadedLeaf { name: leaf.clone(), runner: runner.clone(), _sandbox: sandbox });
         if loaded.len() > MOST_LEAVES {
             loaded.remove(0);
         }
         Ok(runner)
+    }
+
+    /// What a leaf may use here, if this worker allows what its app grants.
+    fn granted(&self, grants: &Grants) -> Result<GuestGrants, String> {
+        if !self.allowed.cover(grants) {
+            return Err(format!("this worker does not allow its grants: {}", excess(&self.allowed, grants)));
+        }
+        let (grants, unset) = with_env(grants, |name| std::env::var(name).ok());
+        if let Some(unset) = unset.into_iter().next() {
+            return Err(unset);
+        }
+        let (grants, untrusted) = self.machine.with_trust(grants);
+        untrusted.map_or(Ok(grants), Err)
     }
 }
 

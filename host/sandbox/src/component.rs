@@ -18,6 +18,7 @@ use crate::park::Bounds;
 use crate::permits::{MergePermits, PoolPermit, WaitPermit};
 use crate::ready::Ready;
 use crate::slot_engines::SlotEngines;
+use crate::tuning::Metering;
 
 /// Source of a component's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,17 +66,17 @@ pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 }
 
 impl Plugin {
-    /// Loads a component for `roles`; `metered` guests get fuel.
+    /// Loads a component for `roles`.
     ///
     /// # Errors
     /// See [`LoadError`].
-    pub fn load(sandbox: &Sandbox, bytes: &[u8], roles: &[Role], metered: bool) -> Result<Self, LoadError> {
+    pub fn load(sandbox: &Sandbox, bytes: &[u8], roles: &[Role], metering: Metering) -> Result<Self, LoadError> {
         let surface = surface(bytes)?;
         roles.iter().try_for_each(|role| surface.fits(*role))?;
         let digest = Digest::of(bytes);
-        let pool = sandbox.pool(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
+        let pool = sandbox.pool(metering).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
         let (component, origin) = compiled(sandbox, &pool, bytes, digest)?;
-        Self::made(sandbox, pool, (&surface, digest), (component, origin), (roles, metered))
+        Self::made(sandbox, pool, (&surface, digest), (component, origin), (roles, metering))
     }
 
     /// Loads a component as [`Plugin::load`] does, from code that [`Plugin::code`] returned in
@@ -89,19 +90,19 @@ impl Plugin {
         bytes: &[u8],
         code: &[u8],
         roles: &[Role],
-        metered: bool,
+        metering: Metering,
     ) -> Result<Self, LoadError> {
         let surface = surface(bytes)?;
         roles.iter().try_for_each(|role| surface.fits(*role))?;
-        let pool = sandbox.pool(metered).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
+        let pool = sandbox.pool(metering).map_err(|error| LoadError::Engine(clip(&error.to_string())))?;
         #[expect(unsafe_code, reason = "the caller vouches for who compiled the code")]
         let component = unsafe { Component::deserialize(&pool.engine, code) };
         match component {
             Ok(component) => {
                 let made = (component, Origin::Cached);
-                Self::made(sandbox, pool, (&surface, Digest::of(bytes)), made, (roles, metered))
+                Self::made(sandbox, pool, (&surface, Digest::of(bytes)), made, (roles, metering))
             }
-            Err(_) => Self::load(sandbox, bytes, roles, metered),
+            Err(_) => Self::load(sandbox, bytes, roles, metering),
         }
     }
 
@@ -110,12 +111,12 @@ impl Plugin {
         pool: Pool,
         (surface, digest): (&Surface, Digest),
         (component, origin): (Component, Origin),
-        (roles, metered): (&[Role], bool),
+        (roles, metering): (&[Role], Metering),
     ) -> Result<Self, LoadError> {
         let fast = sandbox.fast_paths();
         Ok(Self {
             shared: Ready::new(&component, roles, pool.leaves)?,
-            slot_engines: SlotEngines::new(sandbox.engines(), metered, fast.slot_engines),
+            slot_engines: SlotEngines::new(sandbox.engines(), metering, fast.slot_engines),
             short_calls: ShortCalls::new(fast.inline),
             fast,
             digest,
@@ -146,9 +147,9 @@ impl Plugin {
 
     /// Returns true if [`Plugin::load`] would not have to compile: the cache has the code, or the
     /// refusal.
-    pub fn is_cached(sandbox: &Sandbox, bytes: &[u8], metered: bool) -> bool {
+    pub fn is_cached(sandbox: &Sandbox, bytes: &[u8], metering: Metering) -> bool {
         let digest = Digest::of(bytes);
-        let pool = sandbox.pool(metered).ok();
+        let pool = sandbox.pool(metering).ok();
         let limits = sandbox.compiler().limits();
         pool.zip(sandbox.cache()).is_some_and(|(pool, cache)| {
             cache.has(&pool.engine, digest) || cache.refusal(&pool.engine, digest, limits).is_some()

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::compiler::Compiler;
 use crate::fast_paths::FastPaths;
 use crate::permits::{MergePermits, PoolPermits};
-use crate::tuning::{FRUGAL_MEMORY, Tuning};
+use crate::tuning::{FRUGAL_MEMORY, Metering, Tuning};
 
 /// Bytes of memory that stay resident with a pool entry: resetting them costs a copy of the dirtied
 /// pages instead of page faults. There is room for one piece of 1 MiB and the guest's other data. A
@@ -87,10 +87,10 @@ pub(crate) struct Pool {
     pub(crate) leaves: PoolPermits,
 }
 
-/// Key of an engine: metered or not, shared or of one slot.
+/// Key of an engine: its metering, and whether it is shared or of one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Kind {
-    pub(crate) metered: bool,
+    pub(crate) metering: Metering,
     /// The slot whose leaves alone run on the engine; `None` for the shared engine.
     pub(crate) slot: Option<usize>,
 }
@@ -191,11 +191,11 @@ impl Sandbox {
     /// # Errors
     /// If this machine cannot run an engine.
     pub fn prepare(&self) -> std::io::Result<()> {
-        self.pool(true).map(|_| ()).map_err(|error| std::io::Error::other(format!("{error:#}")))
+        self.pool(Metering::Fuel).map(|_| ()).map_err(|error| std::io::Error::other(format!("{error:#}")))
     }
 
-    pub(crate) fn pool(&self, metered: bool) -> wasmtime::Result<Pool> {
-        self.engines.get(Kind { metered, slot: None })
+    pub(crate) fn pool(&self, metering: Metering) -> wasmtime::Result<Pool> {
+        self.engines.get(Kind { metering, slot: None })
     }
 
     pub(crate) fn engines(&self) -> &Arc<Engines> {
@@ -236,7 +236,7 @@ impl Engines {
     /// Makes an engine with a pool. If the machine refuses the pool, a shared engine gets one with
     /// less room for waiting leaves, and at last none; a slot's engine is an error.
     fn make(&self, kind: Kind) -> wasmtime::Result<Pool> {
-        let tuning = Tuning { metered: kind.metered, frugal: None };
+        let tuning = Tuning { metering: kind.metering, frugal: None };
         let wanted = if kind.slot.is_some() { 0 } else { self.settings.waiting.min(MOST_WAITING) };
         let mut waiting = wanted;
         let others = if kind.slot.is_some() { 0 } else { self.settings.merge_permits() };

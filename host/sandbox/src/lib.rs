@@ -76,3 +76,4 @@ pub use permits::MergeOwner;
 pub use private::private_folder;
 pub use slots::{LeafHost, SlotSettings, Slots, WAITING, WAITING_MEMORY, WaitLimits};
 pub use trial::{Trial, Trials};
+pub use tuning::Metering;

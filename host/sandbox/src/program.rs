@@ -24,6 +24,7 @@ use crate::log::Log;
 use crate::output::Output;
 use crate::park::Driver;
 use crate::permits::MergeOwner;
+use crate::tuning::Metering;
 
 /// Prefix of the interface's name, common to all versions of WASI 0.2.
 const RUN: &str = "wasi:cli/run@0.2.";
@@ -51,11 +52,11 @@ pub struct Program {
 }
 
 impl Program {
-    /// Loads a program; `metered` programs get fuel.
+    /// Loads a program.
     ///
     /// # Errors
     /// See [`LoadError`].
-    pub fn load(sandbox: &Sandbox, bytes: &[u8], metered: bool) -> Result<Self, LoadError> {
+    pub fn load(sandbox: &Sandbox, bytes: &[u8], metering: Metering) -> Result<Self, LoadError> {
         let surface = surface(bytes)?;
         if !surface.exports.iter().any(|export| export.starts_with(RUN)) {
             let mut found: Vec<&str> = surface.exports.iter().take(8).map(String::as_str).collect();
@@ -65,7 +66,7 @@ impl Program {
             return Err(Misfit::WrongExport { wanted: format!("{RUN}x"), found, hint }.into());
         }
         surface.offered()?;
-        let plugin = Plugin::load(sandbox, bytes, &[], metered)?;
+        let plugin = Plugin::load(sandbox, bytes, &[], metering)?;
         match export(plugin.shared().pre.component()) {
             Some(run) => Ok(Self { plugin, run }),
             None => Err(Misfit::Incompatible(format!("{RUN}x lacks the function `run`")).into()),

@@ -12,6 +12,7 @@ use wasmtime::component::Component;
 use crate::engine::{Engines, Kind};
 use crate::inline::BRIEF;
 use crate::ready::Ready;
+use crate::tuning::Metering;
 
 /// Number of short calls in a slot after which loading a copy pays off soon.
 const OFTEN: u32 = 500;
@@ -19,7 +20,7 @@ const OFTEN: u32 = 500;
 /// Copies of one component.
 pub(crate) struct SlotEngines {
     engines: Arc<Engines>,
-    metered: bool,
+    metering: Metering,
     slots: Box<[SlotEngine]>,
 }
 
@@ -33,9 +34,9 @@ struct SlotEngine {
 
 impl SlotEngines {
     /// Makes an entry per slot, without copies yet; unless `enabled`, there will be none.
-    pub(crate) fn new(engines: &Arc<Engines>, metered: bool, enabled: bool) -> Self {
+    pub(crate) fn new(engines: &Arc<Engines>, metering: Metering, enabled: bool) -> Self {
         let slots = (0..if enabled { engines.slot_engines() } else { 0 }).map(|_| SlotEngine::default()).collect();
-        Self { engines: engines.clone(), metered, slots }
+        Self { engines: engines.clone(), metering, slots }
     }
 
     /// Returns the number of slots with a copy.
@@ -61,7 +62,7 @@ impl SlotEngines {
     }
 
     fn load(&self, slot: usize, shared: &Ready) -> wasmtime::Result<Ready> {
-        let pool = self.engines.get(Kind { metered: self.metered, slot: Some(slot) })?;
+        let pool = self.engines.get(Kind { metering: self.metering, slot: Some(slot) })?;
         let code = shared.pre.component().serialize()?;
         #[expect(unsafe_code, reason = "the bytes are those of a component that this process has loaded")]
         let component = unsafe { Component::deserialize(&pool.engine, code) }?;

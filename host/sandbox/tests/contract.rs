@@ -4,7 +4,7 @@
 mod common;
 
 use frond_root::call::Limits;
-use frond_sandbox::{Plugin, Role};
+use frond_sandbox::{Metering, Plugin, Role};
 
 use common::{Host, guest, wat};
 
@@ -12,7 +12,7 @@ use common::{Host, guest, wat};
 fn refusals(cases: &[(&str, Vec<u8>, Role)]) -> String {
     let host = Host::new(1, Limits::default());
     let refused = |(name, wasm, role): &(&str, Vec<u8>, Role)| {
-        let error = Plugin::load(&host.sandbox, wasm, &[*role], true).err();
+        let error = Plugin::load(&host.sandbox, wasm, &[*role], Metering::Fuel).err();
         let error = error.unwrap_or_else(|| panic!("{name} should be refused"));
         format!("{name}\n  {}\n", error.to_string().replace('\n', "\n  "))
     };

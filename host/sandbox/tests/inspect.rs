@@ -14,7 +14,7 @@ use bytes::Bytes;
 use frond_root::Partition;
 use frond_root::call::Limits;
 use frond_sandbox::inspect::{MAX_SIZE, Misfit, report, surface};
-use frond_sandbox::{Compiler, LoadError, Plugin, Role, Settings};
+use frond_sandbox::{Compiler, LoadError, Metering, Plugin, Role, Settings};
 use proptest::prelude::*;
 
 use common::wat::{leb, section};
@@ -38,7 +38,7 @@ fn host(limits: Limits) -> Host {
 }
 
 fn load(host: &Host, wasm: &[u8]) -> Result<Plugin, LoadError> {
-    Plugin::load(&host.sandbox, wasm, &[Role::Leaf], true)
+    Plugin::load(&host.sandbox, wasm, &[Role::Leaf], Metering::Fuel)
 }
 
 fn component(sections: &[Vec<u8>]) -> Vec<u8> {

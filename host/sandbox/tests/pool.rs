@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use frond_root::call::{InstanceMode, Limits};
 use frond_root::{CancellationToken, EventKind, FailureKind, Floor, Request, flow};
-use frond_sandbox::{Compiler, Leaf, LeafHost, Plugin, Role, Settings, Slots};
+use frond_sandbox::{Compiler, Leaf, LeafHost, Metering, Plugin, Role, Settings, Slots};
 
 use common::{App, Host, ObservedRunner, PATIENCE, QueryResult, cache, ms, plan, wait_until};
 
@@ -175,7 +175,7 @@ fn a_component_that_no_pool_has_room_for_is_refused_at_once() {
         cache: None,
         compiler: Compiler::in_process(),
     });
-    let load = |roles| Plugin::load(&host.sandbox, &common::guest("faulty"), roles, true);
+    let load = |roles| Plugin::load(&host.sandbox, &common::guest("faulty"), roles, Metering::Fuel);
     let error = load(&[Role::Leaf]).unwrap_err().to_string();
     insta::assert_snapshot!(error);
 }

@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 
 /// Running queries by tenant, and average costs by app.
 pub(crate) struct Admission {
-    slots: usize,
     state: Arc<Mutex<State>>,
 }
 
@@ -64,9 +63,9 @@ const WEIGHT: f64 = 0.2;
 const LATELY: Duration = Duration::from_secs(60);
 
 impl Admission {
-    pub(crate) fn new(slots: usize, most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         let state = State { most, next: 0, running: 0, costs: HashMap::new(), tenants: HashMap::new() };
-        Self { slots: slots.max(1), state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     /// Sets the limit of concurrent queries.
@@ -74,13 +73,14 @@ impl Admission {
         self.state.lock().most = most;
     }
 
-    /// Admits a query whose partials must be gathered within `budget`.
-    pub(crate) fn admit(&self, app: &str, tenant: &Tenant, budget: Duration) -> Result<Ticket, Refusal> {
+    /// Admits a query whose partials must be gathered within `budget`, while so many slots run the
+    /// leaves of all queries.
+    pub(crate) fn admit(&self, app: &str, tenant: &Tenant, budget: Duration, slots: usize) -> Result<Ticket, Refusal> {
         let mut state = self.state.lock();
         let now = Instant::now();
         let cost = state.costs.get(app).copied().unwrap_or_default();
         state.see(tenant, now);
-        let load = state.load(tenant, self.slots, now);
+        let load = state.load(tenant, slots.max(1), now);
         let running = admit(&load, cost, budget)?;
         state.next += 1;
         state.running += 1;
@@ -173,7 +173,7 @@ mod tests {
 
     /// Admission with 2 slots for 64 queries, of apps whose queries cost a second each.
     fn admission() -> Admission {
-        let admission = Admission::new(2, 64);
+        let admission = Admission::new(64);
         ["a", "b", "c", "d"].iter().for_each(|app| admission.learn(app, SECOND));
         admission
     }
@@ -183,7 +183,7 @@ mod tests {
         let admission = admission();
         let held: Vec<_> = ["a", "b", "c", "d"]
             .iter()
-            .map(|app| admission.admit(app, &tenant("crowd", app), 60 * SECOND).unwrap())
+            .map(|app| admission.admit(app, &tenant("crowd", app), 60 * SECOND, 2).unwrap())
             .collect();
         let load = admission.state.lock().load(&tenant("quiet", "a"), 2, Instant::now());
         assert_eq!((load.held, load.is_shared, load.others), (0, true, vec![4 * SECOND]));
@@ -196,10 +196,10 @@ mod tests {
 
     #[test]
     fn a_caller_holds_no_more_places_than_it_leaves_whatever_apps_it_uses() {
-        let admission = Admission::new(2, 8);
-        let quiet = admission.admit("a", &tenant("quiet", "a"), 60 * SECOND).unwrap();
+        let admission = Admission::new(8);
+        let quiet = admission.admit("a", &tenant("quiet", "a"), 60 * SECOND, 2).unwrap();
         let names: Vec<String> = (0..8).map(|number| format!("app-{number}")).collect();
-        let admitted = names.iter().map(|app| admission.admit(app, &tenant("crowd", app), 60 * SECOND));
+        let admitted = names.iter().map(|app| admission.admit(app, &tenant("crowd", app), 60 * SECOND, 2));
         let admitted: Vec<_> = admitted.collect();
         assert_eq!(admitted.iter().filter(|one| one.is_ok()).count(), 4);
         assert!(admitted.iter().flat_map(|one| one.as_ref().err()).all(|one| one.reason == Reason::Share));

@@ -60,7 +60,7 @@ pub(crate) enum Action {
     Read,
     /// Runs a query, submits a job, or changes one of these.
     Ask,
-    /// Changes an app.
+    /// Changes an app, or drains a worker.
     Change,
 }
 
@@ -72,7 +72,7 @@ impl Action {
             Method::GET | Method::HEAD => Self::Read,
             Method::PUT => Self::Change,
             Method::DELETE if !about_own => Self::Change,
-            _ if path.ends_with("/rollback") => Self::Change,
+            _ if path.ends_with("/rollback") || path.starts_with("/v1/workers/") => Self::Change,
             _ => Self::Ask,
         }
     }

@@ -7,6 +7,7 @@ mod limits;
 mod reload;
 mod tls;
 mod tokens;
+mod workers;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ pub use limits::Limits;
 pub use tls::Tls;
 pub(crate) use tokens::digest;
 pub use tokens::{Role, Token, fresh_token};
+pub use workers::Workers;
 
 /// A server's settings. Every key has a default; an unknown key is an error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +56,8 @@ pub struct Config {
     pub limits: Limits,
     /// Settings of jobs, the work that outlives its request.
     pub jobs: Jobs,
+    /// Settings of workers, which run leaves in other processes.
+    pub workers: Workers,
     /// The tokens of callers. Without any, everybody on this machine has access.
     // Omitted if empty: the lines of `frond token` can then follow the output of `--print-config`.
     #[serde(rename = "token", skip_serializing_if = "Vec::is_empty")]
@@ -86,6 +90,7 @@ impl Default for Config {
             watch: true,
             limits: Limits::default(),
             jobs: Jobs::default(),
+            workers: Workers::default(),
             tokens: Vec::new(),
             tls: None,
             roots: None,
@@ -160,6 +165,7 @@ impl Config {
         config.state = config.state.map(|path| folder.join(path));
         config.tls = config.tls.map(|tls| tls.below(&folder));
         config.roots = config.roots.map(|path| folder.join(path));
+        config.workers = config.workers.below(&folder);
         config.jobs.password_file = config.jobs.password_file.map(|path| folder.join(path));
         Ok(config)
     }
@@ -175,6 +181,7 @@ impl Config {
         }
         keep!(changed, "", self, old; roots traces log);
         self.jobs.fix(&old.jobs, &mut changed);
+        self.workers.fix(&old.workers, &mut changed);
         self.limits.fix(&old.limits, &mut changed);
         changed
     }
@@ -213,6 +220,7 @@ impl Config {
             }
         }
         self.jobs.check()?;
+        self.workers.check()?;
         if self.slots == 0 {
             return refuse("slots is 0: nothing could be served".to_owned());
         }

@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use self::feed::Feeds;
 use crate::auth::Principal;
 use crate::config::{Config, JobRole, Jobs as JobsConfig, Token};
+use crate::leaf_slots::LeafSlots;
 use crate::reply::Problem;
 
 /// The most partial answers that are merged at once, of one caller a single one; each reads all
@@ -41,7 +42,7 @@ pub(crate) struct Jobs {
     pub(crate) tally: Arc<Tally>,
     service: JobService,
     pub(crate) config: JobsConfig,
-    pub(crate) slots: usize,
+    pub(crate) slots: LeafSlots,
     feeds: Feeds,
     /// Permits for merging partial answers.
     merging: FairPermits,
@@ -62,7 +63,7 @@ impl Jobs {
         config: &Config,
         state: &Path,
         apps: &Arc<Registry>,
-        slots: usize,
+        slots: LeafSlots,
         telemetry: &Telemetry,
     ) -> Result<Option<Self>, StoreError> {
         let quotas = Quotas::default();

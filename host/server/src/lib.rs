@@ -35,6 +35,7 @@ mod handshake;
 mod health;
 mod hide;
 mod jobs;
+mod leaf_slots;
 mod links;
 mod listen;
 mod log_limit;
@@ -58,6 +59,7 @@ mod tls;
 mod traces;
 mod views;
 mod wellformed;
+mod workers_api;
 
 pub use config::{Config, ConfigError};
 pub use embedded::{Embedded, ReplyBody};

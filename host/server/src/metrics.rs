@@ -25,6 +25,7 @@ mod kinds;
 mod register;
 pub(crate) mod text;
 mod traces;
+mod workers;
 
 pub(crate) use counts::Counts;
 use gauges::Gauges;
@@ -32,6 +33,7 @@ pub use gauges::LostLines;
 use jobs::JobMetrics;
 use kinds::{KINDS, kind};
 use traces::TraceMetrics;
+use workers::WorkerMetrics;
 
 /// Upper bounds of histograms of durations, in seconds.
 const TIMES: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
@@ -96,6 +98,7 @@ pub(crate) struct Metrics {
     pub(crate) not_admitted: Counts,
     jobs: JobMetrics,
     traces: TraceMetrics,
+    workers: WorkerMetrics,
     apps: Mutex<HashMap<String, Arc<Counted>>>,
     /// Apps with metrics but no folder, and the time since when.
     gone: Mutex<BTreeMap<String, Instant>>,
@@ -163,6 +166,7 @@ impl Metrics {
             not_admitted: Counts::new(to, "queries_not_admitted", "Queries that were not admitted, by reason"),
             jobs: JobMetrics::new(to),
             traces: TraceMetrics::new(to),
+            workers: WorkerMetrics::new(to),
             queries: register::new(to, "queries", "Queries that ended, by outcome and reason"),
             begun: register::new(to, "queries_begun", "Queries that began"),
             refused: Counts::new(to, "requests_refused", "Refused requests for queries, by slug"),

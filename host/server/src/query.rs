@@ -134,7 +134,7 @@ async fn start(
     }
     let budget = Budget::new(Instant::now().into(), request.deadline, None);
     let gather = budget.gather_deadline.saturating_duration_since(Instant::now().into());
-    let ticket = server.admission.admit(app, &request.tenant, gather).map_err(|refusal| {
+    let ticket = server.admission.admit(app, &request.tenant, gather, server.slots.count()).map_err(|refusal| {
         server.telemetry.metrics.not_admitted.count(refusal.reason.slug());
         Problem::overloaded(crate::admission::detail(refusal.reason), refusal.after)
     })?;

@@ -16,7 +16,7 @@ use crate::auth::{Action, Principal};
 use crate::links::Link;
 use crate::reply::{Problem, allowed, is_not_allowed};
 use crate::server::Server;
-use crate::{apps_api, health, jobs, metrics, news, openapi, page, queries, query, wellformed};
+use crate::{apps_api, health, jobs, metrics, news, openapi, page, queries, query, wellformed, workers_api};
 
 /// Builds the router with all routes and layers.
 pub(crate) fn router(server: &Arc<Server>) -> Router {
@@ -31,6 +31,8 @@ pub(crate) fn router(server: &Arc<Server>) -> Router {
         .routes(routes!(apps_api::get))
         .routes(routes!(apps_api::put, apps_api::delete))
         .routes(routes!(apps_api::rollback))
+        .routes(routes!(workers_api::list))
+        .routes(routes!(workers_api::drain))
         .routes(routes!(health::about))
         .routes(routes!(metrics::text::metrics))
         .layer(from_fn_with_state(server.clone(), guard));

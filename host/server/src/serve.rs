@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use frond_deploy::{Host, OpenError, Registry, Settings, Watching};
 use frond_root::memory::Memory;
-use frond_run::{Machine, RunError};
+use frond_run::{Crew, Machine, RunError};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, ConfigError};
 use crate::jobs::{Jobs, Telemetry};
+use crate::leaf_slots::LeafSlots;
 use crate::listen::Listener;
 use crate::metrics::{LostLines, Metrics};
 use crate::router::router;
@@ -177,7 +178,12 @@ pub(crate) async fn open(dir: &Path, config: Config) -> Result<Arc<Server>, Serv
     let traces = config.traces.as_deref().map(|endpoint| Traces::start(endpoint, &trust)).transpose();
     let traces = traces.map_err(|error| ConfigError::Refused(format!("`traces` is no OTLP receiver: {error}")))?;
     let machine = Machine::new(config.slots)?.with_waiting(config.wait_limits()).trusting(trust);
-    let machine = Arc::new(machine.with_memory(Memory::new(config.limits.memory.0)));
+    let machine = machine.with_memory(Memory::new(config.limits.memory.0)).isolating(&Handle::current());
+    let crew = crew(&config).await?;
+    let machine = Arc::new(match &crew {
+        Some(crew) => crew.on(machine),
+        None => machine,
+    });
     let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
     let host = Host { machine, threads: threads.clone(), runtime: Handle::current() };
     let settings = app_settings(&config, dir);
@@ -185,8 +191,20 @@ pub(crate) async fn open(dir: &Path, config: Config) -> Result<Arc<Server>, Serv
     let apps = Registry::start(dir, settings, host)?;
     let refused = |source| ServeError::Jobs { place: crate::jobs::settings(&config.jobs).place(&state), source };
     let telemetry = Telemetry { metrics: Arc::new(Metrics::new()), traces: traces.map(Arc::new) };
-    let jobs = Jobs::start(&config, &state, &apps, threads.behind(), &telemetry).await.map_err(refused)?;
-    Ok(Arc::new(Server::new(config, apps, threads, telemetry, jobs)))
+    let slots = LeafSlots::new(threads, config.slots, config.workers.is_local(), crew);
+    let jobs = Jobs::start(&config, &state, &apps, slots.clone(), &telemetry).await.map_err(refused)?;
+    Ok(Arc::new(Server::new(config, apps, slots, telemetry, jobs)))
+}
+
+/// Starts worker processes, and hears the workers of the broker once it can be reached.
+async fn crew(config: &Config) -> Result<Option<Arc<Crew>>, ServeError> {
+    let settings = config.workers.crew()?;
+    if !settings.is_any() {
+        return Ok(None);
+    }
+    let crew = Arc::new(Crew::start(settings, config.slots, &Handle::current())?);
+    crew.join_when_reached().await?;
+    Ok(Some(crew))
 }
 
 /// The settings of the apps in `dir`.

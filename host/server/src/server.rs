@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use frond_deploy::{Registry, Version};
-use frond_run::Slots;
 use tokio::sync::Notify;
 
 use crate::admission::Admission;
@@ -14,6 +13,7 @@ use crate::auth::Authenticator;
 use crate::config::{Config, ConfigError};
 use crate::hide::HiddenPaths;
 use crate::jobs::{Jobs, Telemetry};
+use crate::leaf_slots::LeafSlots;
 use crate::links::Links;
 use crate::log_limit::LogLimit;
 use crate::logins::Logins;
@@ -31,7 +31,7 @@ pub(crate) struct Server {
     pub(crate) jobs: Option<Arc<Jobs>>,
     /// The folders whose paths are hidden from clients.
     pub(crate) hidden: HiddenPaths,
-    threads: Slots,
+    pub(crate) slots: LeafSlots,
     pub(crate) started: SystemTime,
     /// Bodies in flight, and their connections.
     pub(crate) sending: Arc<Sending>,
@@ -54,7 +54,7 @@ impl Server {
     pub(crate) fn new(
         config: Config,
         apps: Arc<Registry>,
-        threads: Slots,
+        slots: LeafSlots,
         telemetry: Telemetry,
         jobs: Option<Jobs>,
     ) -> Self {
@@ -68,12 +68,12 @@ impl Server {
             sending,
             logins,
             refusals: LogLimit::new(),
-            admission: Admission::new(config.slots, config.limits.queries),
+            admission: Admission::new(config.limits.queries),
             telemetry,
             hidden: HiddenPaths::new(&apps.folders()),
             jobs: jobs.map(Arc::new),
             apps,
-            threads,
+            slots,
             started: SystemTime::now(),
             settings: ArcSwap::from_pointee(Settings { authenticator: Authenticator::new(&config), config }),
             stopping: AtomicBool::new(false),
@@ -112,16 +112,6 @@ impl Server {
             Some(view) => Problem::broken(format!("the app `{app}` has no version that could answer{}", view.why())),
             None => Problem::no_app(app),
         })
-    }
-
-    /// Number of running leaves.
-    pub(crate) fn leaves_running(&self) -> usize {
-        self.threads.running()
-    }
-
-    /// Number of leaves that wait without a slot.
-    pub(crate) fn leaves_waiting(&self) -> usize {
-        self.threads.waiting()
     }
 
     /// Refuses new queries from now on.

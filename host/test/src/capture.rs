@@ -15,7 +15,7 @@ use frond_root::answer::Missing;
 use frond_root::call::{InstanceMode, Limits};
 use frond_root::{Error, Failure, Partition, PartitionKey, Plan, failure};
 use frond_run::{Wired, cache};
-use frond_sandbox::{Leaf, LoadError, Plugin, Role, Settings, Trial, Trials};
+use frond_sandbox::{Leaf, LoadError, Metering, Plugin, Role, Settings, Trial, Trials};
 use serde::{Deserialize, Serialize};
 
 /// Version of the capture format.
@@ -331,7 +331,7 @@ impl Replay {
             compiler: frond_run::compiler(),
         };
         let sandbox = cache::sandbox(settings).map_err(CaptureError::Machine)?;
-        let plugin = Plugin::load(&sandbox, &self.component, &[Role::Leaf], limits.is_metered())?;
+        let plugin = Plugin::load(&sandbox, &self.component, &[Role::Leaf], Metering::of(&limits))?;
         let found = plugin.digest().to_string();
         if !another && found != self.capture.digest {
             return Err(CaptureError::OtherComponent {

@@ -16,7 +16,7 @@ use frond_app::{AppLimits, Package};
 use frond_root::call::{InstanceMode, Limits};
 use frond_root::{Partition, PartitionKey};
 use frond_sandbox::profile::{Profile, ProfileError, Sampling};
-use frond_sandbox::{Guests, Leaf, Plugin, Role, Sandbox, Settings, Trials};
+use frond_sandbox::{Guests, Leaf, Metering, Plugin, Role, Sandbox, Settings, Trials};
 use frond_test::profile::{hottest, speedscope};
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ fn rig(fuel: u64) -> Rig {
         compiler: frond_sandbox::Compiler::in_process(),
     })
     .unwrap();
-    let plugin = Plugin::load(&sandbox, &wasm, &[Role::Leaf, Role::Merge], fuel > 0).unwrap();
+    let plugin = Plugin::load(&sandbox, &wasm, &[Role::Leaf, Role::Merge], Metering::of(&limits)).unwrap();
     let plugin = std::sync::Arc::new(plugin);
     Rig {
         leaf: Leaf {

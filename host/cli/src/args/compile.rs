@@ -2,13 +2,14 @@
 
 use clap::Args;
 use frond_run::CompileOrders;
+use frond_sandbox::Metering;
 
 /// `frond compile`.
 #[derive(Debug, Args)]
 pub struct CompileArgs {
-    /// Compiles code that counts fuel.
-    #[arg(long)]
-    metered: bool,
+    /// What the code counts and looks at.
+    #[arg(long, value_parser = metering)]
+    metering: Metering,
 
     /// Bytes of address space of a memory, for engines without a pool.
     #[arg(long)]
@@ -32,6 +33,11 @@ impl CompileArgs {
     #[must_use]
     pub fn orders(&self) -> CompileOrders {
         let cpu = std::time::Duration::from_secs(self.cpu);
-        CompileOrders { metered: self.metered, frugal: self.frugal, memory: self.memory, cpu, nice: self.nice }
+        CompileOrders { metering: self.metering, frugal: self.frugal, memory: self.memory, cpu, nice: self.nice }
     }
+}
+
+fn metering(word: &str) -> Result<Metering, String> {
+    let all = [Metering::Fuel, Metering::Clock, Metering::Nothing];
+    all.into_iter().find(|one| one.word() == word).ok_or_else(|| "fuel, clock or nothing".to_owned())
 }

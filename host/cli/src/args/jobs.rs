@@ -43,8 +43,8 @@ pub struct JobsArgs {
 }
 
 /// The server and its token.
-#[derive(Clone, Debug, Args)]
-pub struct Remote {
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServerArgs {
     /// The server [default: FROND_SERVER, else http://127.0.0.1:7300].
     #[arg(long, global = true, value_name = "URL", help_heading = "Server")]
     pub server: Option<String>,
@@ -57,6 +57,14 @@ pub struct Remote {
     /// or SSL_CERT_DIR, else the system's].
     #[arg(long, global = true, value_name = "FILE", help_heading = "Server")]
     pub ca: Option<PathBuf>,
+}
+
+/// The server and its token, or a folder of apps.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Remote {
+    /// The server.
+    #[command(flatten)]
+    pub at: ServerArgs,
 
     /// Works without a server, on the jobs that `frond serve DIR` would keep. `watch`, and `submit`
     /// with --watch or --wait, then run the waiting jobs in this process, until their own job has

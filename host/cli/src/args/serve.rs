@@ -5,12 +5,15 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::WorkersArgs;
+
 /// `frond serve`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     frond serve examples\n  \
     curl --data '{\"from\":\"London\",\"budget\":60}' 'http://127.0.0.1:7300/v1/apps/rail/query?deadline=1s'\n  \
     frond serve apps --config frond-server.toml --listen 0.0.0.0:7300\n  \
+    frond serve apps --nats nats://127.0.0.1:4222 --local false      # leaves run on `frond worker`s only\n  \
     frond serve apps --config shared.toml --role processor      # jobs.store there is a PostgreSQL database\n\n\
     Ctrl-C or SIGTERM: graceful shutdown. The server accepts nothing new, and lets queries end for up to limits.drain.\n\
     A second Ctrl-C or SIGTERM: the server quits at once.\n\
@@ -41,14 +44,18 @@ pub struct ServeArgs {
     #[arg(long, value_enum)]
     pub role: Option<ServeRole>,
 
+    /// Workers that run the leaves; they override `[workers]` in the settings.
+    #[command(flatten)]
+    pub workers: WorkersArgs,
+
     /// Serves everybody who can reach the server, without tokens: anybody may query any app,
     /// replace its plugins, and read the queries of others.
     #[arg(long)]
     pub insecure: bool,
 
     /// Prints the settings in force, as a file for --config, and ends. Settings without a value are
-    /// left out: `[[token]]`, `[tls]`, `state`, `roots`, `traces`, and of `[jobs]` `store` and
-    /// `password-file`.
+    /// left out: `[[token]]`, `[tls]`, `state`, `roots`, `traces`, of `[jobs]` `store` and
+    /// `password-file`, and of `[workers]` all but `processes` and `pool`.
     #[arg(long)]
     pub print_config: bool,
 }

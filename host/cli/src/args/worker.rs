@@ -46,6 +46,10 @@ pub struct WorkerArgs {
     /// The most private memory of a worker process.
     #[arg(long, hide = true, value_parser = parse_size, requires = "child")]
     pub memory: Option<u64>,
+
+    /// Ends unless the whole second wall is there.
+    #[arg(long, hide = true, requires = "child")]
+    pub needs_wall: bool,
 }
 
 /// A broker.
@@ -56,9 +60,9 @@ pub struct BrokerArgs {
     #[arg(long, value_name = "URL")]
     pub nats: Option<String>,
 
-    /// Pool of workers: roots have leaves run by the workers of their own pool.
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub pool: String,
+    /// Pool of workers: roots have leaves run by the workers of their own pool [default: default].
+    #[arg(long, value_name = "NAME")]
+    pub pool: Option<String>,
 
     /// NATS user; the environment variable FROND_NATS_PASSWORD has the password.
     #[arg(long, value_name = "USER", requires = "nats")]
@@ -73,7 +77,7 @@ pub struct BrokerArgs {
     pub nats_ca: Option<PathBuf>,
 }
 
-/// Workers of a query.
+/// Workers of a query or a server.
 #[derive(Clone, Debug, Default, Args)]
 pub struct WorkersArgs {
     /// Number of worker processes on this machine that run the leaves, each behind a second wall, in
@@ -85,7 +89,7 @@ pub struct WorkersArgs {
     #[command(flatten)]
     pub broker: BrokerArgs,
 
-    /// False to have all leaves run by workers.
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
-    pub local: bool,
+    /// False to have all leaves run by workers [default: true with a broker, false with --workers].
+    #[arg(long, value_name = "BOOL")]
+    pub local: Option<bool>,
 }

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use super::Trouble;
 use super::job::Job;
 use super::local;
-use crate::args::{JobsVerb, Remote};
+use crate::args::{JobsVerb, ServerArgs};
 use crate::exit::MachineFault;
 
 /// Base of addresses within this process.
@@ -35,7 +35,7 @@ const MAX_REPLY: usize = 256 << 20;
 const MAX_TOKEN: u64 = 8 << 10;
 
 /// A client of one server, with its token, or of the jobs of a folder.
-pub(super) struct Client {
+pub(crate) struct Client {
     transport: Transport,
     base: Url,
     /// Options of the command line that name the server, for the commands that messages suggest.
@@ -50,14 +50,14 @@ enum Transport {
 }
 
 /// A JSON reply, as text and parsed.
-pub(super) struct ParsedReply<T> {
-    pub(super) text: String,
-    pub(super) value: T,
+pub(crate) struct ParsedReply<T> {
+    pub(crate) text: String,
+    pub(crate) value: T,
 }
 
 impl Client {
     /// Creates a client; it sends nothing yet.
-    pub(super) fn open(remote: &Remote) -> anyhow::Result<Self> {
+    pub(crate) fn open(remote: &ServerArgs) -> anyhow::Result<Self> {
         let from_env = || std::env::var("FROND_SERVER").ok().filter(|text| !text.is_empty());
         let text = remote.server.clone().or_else(from_env).unwrap_or_else(|| DEFAULT.to_owned());
         let base = address(&text)?;
@@ -134,7 +134,7 @@ impl Client {
     }
 
     /// Sends a request without a body and parses the JSON reply.
-    pub(super) async fn json<T: DeserializeOwned>(
+    pub(crate) async fn json<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &[&str],
@@ -249,7 +249,7 @@ fn address(text: &str) -> anyhow::Result<Url> {
 }
 
 /// Returns the `Authorization` header, if there is a token.
-fn token(remote: &Remote) -> anyhow::Result<Option<HeaderValue>> {
+fn token(remote: &ServerArgs) -> anyhow::Result<Option<HeaderValue>> {
     let (text, place) = match &remote.token_file {
         Some(path) => {
             let place = format!("`{}`", path.display());

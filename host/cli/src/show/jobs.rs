@@ -7,6 +7,7 @@ use frond_jobs::JobState;
 use super::page::{Line, Page, Tone};
 use super::style::TermStyle;
 use super::summary::{Verdict, verdict_rows};
+use super::table::Table;
 use super::text::{self, MAX_KEY, MAX_TEXT, count, percent, plural};
 use crate::jobs::job::{Eta, Job};
 
@@ -17,36 +18,19 @@ const MAX_APP: usize = 24;
 
 /// Returns a table of jobs in the given order, or an empty text without jobs.
 pub(crate) fn table(jobs: &[Job], now: u64, style: TermStyle) -> String {
-    if jobs.is_empty() {
-        return String::new();
-    }
-    let mut page = Page::new(style);
-    let head = ["id", "app", "state", "done", "share", "when"].map(str::to_owned);
-    let rows: Vec<_> = jobs.iter().map(|job| cells(&page, job, now)).collect();
-    let wide = |column: usize| {
-        let cells = std::iter::once(&head).chain(&rows).filter_map(|row| row.get(column));
-        cells.map(|cell| text::columns(cell)).max().unwrap_or(0)
-    };
-    let widths: Vec<_> = (0..head.len()).map(wide).collect();
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(&widths).enumerate();
-        let padded = cells.map(|(at, (cell, wide))| match at {
-            3 | 4 => text::pad_left(cell, *wide),
-            _ => text::pad(cell, *wide),
-        });
-        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    page.line(Line::new().tone(Tone::Dim, line(&head)));
-    for (job, row) in jobs.iter().zip(&rows) {
+    let page = Page::new(style);
+    let head = ["id", "app", "state", "done", "share", "when"];
+    let mut table = Table::new(head, [false, false, false, true, true, false]);
+    for job in jobs {
         let tone = match job.state {
             JobState::Failed => Tone::Bad,
             JobState::Partial => Tone::Warn,
             JobState::Cancelled | JobState::Expired => Tone::Dim,
             _ => Tone::Plain,
         };
-        page.line(Line::new().tone(tone, line(row)));
+        table.row(tone, cells(&page, job, now));
     }
-    page.into_text()
+    table.render(style)
 }
 
 fn cells(page: &Page, job: &Job, now: u64) -> [String; 6] {

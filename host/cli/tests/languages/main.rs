@@ -25,7 +25,7 @@ use frond_root::{
     Answer, CancellationToken, Events, Failure, FailureKind, Floor, Merger, Partition, Plan, Reason, Request, Services,
     Usage, flow,
 };
-use frond_sandbox::{Leaf, LeafHost, Plugin, Role, Sandbox, Settings, Slots};
+use frond_sandbox::{Leaf, LeafHost, Metering, Plugin, Role, Sandbox, Settings, Slots};
 use kit::{Folder, frond, root};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -103,7 +103,7 @@ impl Rig {
             compiler: frond_run::compiler(),
         };
         let sandbox = Sandbox::new(settings).unwrap();
-        let plugin = Arc::new(Plugin::load(&sandbox, &fs::read(path).unwrap(), &[Role::Leaf], true).unwrap());
+        let plugin = Arc::new(Plugin::load(&sandbox, &fs::read(path).unwrap(), &[Role::Leaf], Metering::Fuel).unwrap());
         let slots = Slots::start(1, sandbox.clock(), runtime.handle()).unwrap();
         let leaves = LeafHost::new(
             slots,

@@ -10,7 +10,7 @@ use wasmtime::Engine;
 use crate::compiler::weigh::weigh;
 use crate::escape::clip;
 use crate::inspect::{MAX_SIZE, Misfit, proposals};
-use crate::tuning::Tuning;
+use crate::tuning::{Metering, Tuning};
 
 /// Most bytes of compiled code: the parent holds it in memory. The largest known code, of a
 /// componentize-py guest, has some 60 MB.
@@ -33,7 +33,7 @@ pub(super) const ENGINE: u8 = b'm';
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Orders {
     /// True for code that counts fuel.
-    pub metered: bool,
+    pub metering: Metering,
     /// Bytes of address space for a memory, for engines without a pool.
     pub frugal: Option<u64>,
     /// Bytes of private memory that the child may take.
@@ -79,7 +79,7 @@ fn confine(orders: Orders) -> io::Result<()> {
 }
 
 fn answer(orders: Orders, bytes: &[u8]) -> (u8, Vec<u8>) {
-    let tuning = Tuning { metered: orders.metered, frugal: orders.frugal };
+    let tuning = Tuning { metering: orders.metering, frugal: orders.frugal };
     match compile(tuning, bytes) {
         Ok(Ok(code)) if code.len() as u64 > MAX_CODE => (TOO_COSTLY, oversized(code.len()).into_bytes()),
         Ok(Ok(code)) => (CODE, code),

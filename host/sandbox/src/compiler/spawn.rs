@@ -85,9 +85,7 @@ fn command(program: &Path, limits: &CompileLimits, tuning: Tuning) -> Command {
     if limits.nice > 0 {
         command.arg(format!("--nice={}", limits.nice));
     }
-    if tuning.metered {
-        command.arg("--metered");
-    }
+    command.arg(format!("--metering={}", tuning.metering.word()));
     if let Some(bytes) = tuning.frugal {
         command.arg(format!("--frugal={bytes}"));
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::tuning::Metering;
 
 fn compiler(at_once: usize) -> Compiler {
     let at_once = NonZeroUsize::new(at_once).unwrap_or(NonZeroUsize::MIN);
@@ -57,7 +58,7 @@ fn a_stop_refuses_those_that_wait_and_those_that_come() {
 fn a_compiler_that_cannot_be_started_is_not_the_components_fault() {
     let compiler = compiler(1);
     let permit = compiler.permit("a".to_owned()).unwrap_or_else(|error| panic!("{error}"));
-    let tuning = Tuning { metered: true, frugal: None };
+    let tuning = Tuning { metering: Metering::Fuel, frugal: None };
     let error = permit.compile(tuning, b"").unwrap_err().to_string();
     assert!(error.contains("the compiler could not be started"), "{error}");
 }

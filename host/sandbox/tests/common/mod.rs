@@ -24,8 +24,8 @@ use frond_root::{
     Request, Services, Usage, Work, flow,
 };
 use frond_sandbox::{
-    Compiler, GuestGrants, Guests, Leaf, LeafHost, MergeHost, Plugin, Role, Sandbox, Settings, SlotSettings, Slots,
-    WaitLimits,
+    Compiler, GuestGrants, Guests, Leaf, LeafHost, MergeHost, Metering, Plugin, Role, Sandbox, Settings, SlotSettings,
+    Slots, WaitLimits,
 };
 use frond_testkit::Record;
 use tokio::runtime::Runtime;
@@ -89,7 +89,8 @@ impl Host {
     }
 
     pub(crate) fn plugin(&self, wasm: &[u8], roles: &[Role], metered: bool) -> Arc<Plugin> {
-        Arc::new(Plugin::load(&self.sandbox, wasm, roles, metered).unwrap_or_else(|error| panic!("{error}")))
+        let metering = if metered { Metering::Fuel } else { Metering::Clock };
+        Arc::new(Plugin::load(&self.sandbox, wasm, roles, metering).unwrap_or_else(|error| panic!("{error}")))
     }
 
     /// Makes a leaf under `limits`, whose partials are joined line by line.

@@ -60,6 +60,16 @@ token-quota = "24KiB"
 token-jobs = 25
 lives = 21
 
+[workers]
+local = false
+processes = 28
+nats = "nats://127.0.0.1:4222"
+pool = "big"
+user = "root-a"
+password-file = "/nats-password"
+credentials = "/root.creds"
+ca = "/nats.pem"
+
 [[token]]
 name = "one"
 role = "admin"
@@ -419,6 +429,16 @@ prop_compose! {
                 token_quota: component,
                 token_jobs: 9,
                 lives: 8,
+            },
+            workers: Workers {
+                local: parts[0].then_some(parts[1]),
+                processes: queries,
+                nats: parts[2].then(|| address.clone()),
+                pool: origin.clone(),
+                user: parts[1].then(|| origin.clone()),
+                password_file: parts[2].then(|| PathBuf::from(&path)),
+                credentials: parts[3].then(|| PathBuf::from(&path)),
+                ca: parts[0].then(|| PathBuf::from(&path)),
             },
             insecure: flags[0], leaves_step_back: flags[1], watch: flags[2],
             state: parts[0].then(|| PathBuf::from(&path)),

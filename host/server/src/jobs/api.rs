@@ -73,7 +73,7 @@ async fn history(jobs: &Jobs, job: &Job) -> Vec<PastJob> {
 /// A job as clients see it, with an estimate of its end.
 pub(super) async fn view(jobs: &Jobs, job: Job) -> View {
     let history = history(jobs, &job).await;
-    View::new(job, &history, jobs.slots)
+    View::new(job, &history, jobs.slots.behind())
 }
 
 /// Lists jobs, newest first.
@@ -116,7 +116,7 @@ pub(crate) async fn list(
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(history(jobs, &job).await),
         };
-        listed.push(View::new(job, past, jobs.slots));
+        listed.push(View::new(job, past, jobs.slots.behind()));
     }
     Ok(Json(List { jobs: listed, next }))
 }

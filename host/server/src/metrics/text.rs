@@ -48,14 +48,17 @@ async fn scraped(server: &Server) -> Result<String, std::fmt::Error> {
     if let Some(traces) = &server.telemetry.traces {
         metrics.traces.read(traces);
     }
+    if let Some(crew) = &server.slots.crew {
+        metrics.workers.read(crew);
+    }
     metrics.text()
 }
 
 fn read(gauges: &Gauges, server: &Server) {
     let int = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     gauges.running.set(int(server.recent.running()));
-    gauges.leaves_running.set(int(server.leaves_running()));
-    gauges.leaves_waiting.set(int(server.leaves_waiting()));
+    gauges.leaves_running.set(int(server.slots.running()));
+    gauges.leaves_waiting.set(int(server.slots.waiting()));
     gauges.slots.set(int(server.settings().config.slots));
     gauges.compiling.set(int(server.apps.compiling()));
     let (ahead, tenants) = server.admission.ahead();

@@ -42,7 +42,7 @@ fn a_password_in_an_address_is_not_shown() {
 
 #[test]
 fn what_is_asked_is_below_the_address_with_every_sign_kept() {
-    let remote = Remote { server: Some("http://proxy/frond/".to_owned()), token_file: None, ca: None, local: None };
+    let remote = ServerArgs { server: Some("http://proxy/frond/".to_owned()), ..ServerArgs::default() };
     let client = Client::open(&remote).unwrap();
     let request = client.request(Method::POST, &["v1", "apps", "a b/ü?", "jobs"], &[("require", "x&y=z".to_owned())]);
     assert_eq!(request.url().as_str(), "http://proxy/frond/v1/apps/a%20b%2F%C3%BC%3F/jobs?require=x%26y%3Dz");
@@ -51,7 +51,7 @@ fn what_is_asked_is_below_the_address_with_every_sign_kept() {
 #[test]
 fn a_suggested_command_names_the_server_if_it_was_named() {
     let id: JobId = "0199f2c41d0a7b3c8e5f60718293a4b5".parse().unwrap();
-    let remote = Remote { server: Some("localhost:1".to_owned()), token_file: None, ca: None, local: None };
+    let remote = ServerArgs { server: Some("localhost:1".to_owned()), ..ServerArgs::default() };
     let client = Client::open(&remote).unwrap();
     assert_eq!(
         client.command("watch", id),

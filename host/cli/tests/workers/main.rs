@@ -8,7 +8,9 @@
     reason = "helpers of tests stop the test where it is"
 )]
 
+#[path = "../kit/mod.rs"]
 mod kit;
+mod serving;
 
 use frond_testkit::Nats;
 use kit::{Ended, Frond, Running, frond};
@@ -147,7 +149,8 @@ fn grants_are_the_workers_own() {
 fn wrong_command_lines_say_what_to_do() {
     let alone = frond(["worker"]).run().expect(64);
     assert!(alone.err().contains("--nats"), "{}", alone.err());
-    let nobody = frond(["worker", "--nats", "nats://127.0.0.1:1"]).run();
-    assert!(nobody.code == Some(69) || nobody.code == Some(64), "{:?} {}", nobody.code, nobody.err());
+    let nobody = frond(["worker", "--nats", "nats://127.0.0.1:1"]).run().expect(69);
+    assert!(nobody.err().contains("127.0.0.1:1"), "{}", nobody.err());
+    let nobody = query(QUERIES[0]).args(["--nats", "nats://127.0.0.1:1"]).run().expect(69);
     assert!(nobody.err().contains("127.0.0.1:1"), "{}", nobody.err());
 }

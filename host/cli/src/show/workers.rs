@@ -1,0 +1,82 @@
+//! Views of workers: a table of them, and one in detail.
+
+use super::jobs::rough;
+use super::page::{Line, Page, Tone};
+use super::style::TermStyle;
+use super::table::Table;
+use super::text::{self, MAX_KEY, MAX_TEXT, count, plural};
+use crate::workers::Worker;
+
+/// Width of the first column of a worker in detail: the longest label is `gets nothing`.
+const LABEL: usize = 14;
+/// Limit on the width of a worker's name in a table.
+const MAX_NAME: usize = 40;
+
+/// Returns a table of workers in the given order, or an empty text without workers.
+pub(crate) fn table(workers: &[Worker], style: TermStyle) -> String {
+    let page = Page::new(style);
+    let head = ["name", "version", "state", "slots", "attempts", "ended", "a second", "joined"];
+    let mut table = Table::new(head, [false, false, false, true, true, true, true, false]);
+    for worker in workers {
+        let tone = match (worker.state.as_str(), &worker.idle_because) {
+            ("draining", _) => Tone::Dim,
+            (_, Some(_)) => Tone::Warn,
+            (_, None) => Tone::Plain,
+        };
+        table.row(tone, cells(&page, worker));
+    }
+    table.render(style)
+}
+
+fn cells(page: &Page, worker: &Worker) -> [String; 8] {
+    [
+        text::fit(&page.foreign(&worker.name, MAX_KEY), MAX_NAME),
+        page.foreign(&worker.version, MAX_KEY),
+        state(page, worker),
+        count(worker.slots),
+        count(worker.attempts),
+        count(worker.ended),
+        rate(worker.rate),
+        format!("{} ago", rough(worker.age_ms)),
+    ]
+}
+
+/// Formats a number of attempts a second.
+fn rate(rate: f64) -> String {
+    if rate < 10.0 { format!("{rate:.1}") } else { count(rate as u64) }
+}
+
+fn state(page: &Page, worker: &Worker) -> String {
+    let state = page.foreign(&worker.state, MAX_KEY);
+    if worker.idle_because.is_some() && worker.state == "working" { "gets nothing".to_owned() } else { state }
+}
+
+/// Returns all details of a worker.
+pub(crate) fn whole(worker: &Worker, style: TermStyle) -> String {
+    let mut page = Page::new(style);
+    let clean = |text: &str| text::sanitise(text, MAX_TEXT);
+    let last_slot = (worker.first_slot + worker.slots).saturating_sub(1);
+    let trip = worker.round_trip_ms.map_or_else(|| "not measured yet".to_owned(), text::millis);
+    let mut rows = vec![
+        ("worker", clean(&worker.name)),
+        ("version", clean(&worker.version)),
+        ("state", clean(&worker.state)),
+        ("slots", format!("{} (numbers {} to {last_slot})", count(worker.slots), worker.first_slot)),
+        ("joined", format!("{} ago", rough(worker.age_ms))),
+        ("round trip", trip),
+        ("attempts", format!("{}, of which {} wait without a slot", count(worker.attempts), count(worker.waiting))),
+        ("ended", format!("{}, {} a second", plural(worker.ended, "attempt", "attempts"), rate(worker.rate))),
+        ("ran", rough(worker.ran_ms)),
+    ];
+    if let Some(silent) = worker.silent_ms {
+        rows.push(("last heard", format!("{} ago", text::millis(silent as f64))));
+    }
+    if let Some(why) = &worker.idle_because {
+        rows.push(("gets nothing", format!("because {}", clean(why))));
+    }
+    rows.extend(worker.refusals.iter().map(|why| ("cannot run", clean(why))));
+    for (label, text) in rows {
+        page.wrapped(LABEL, Line::new().tone(Tone::Dim, text::pad(label, LABEL)).put(text));
+    }
+    page.into_text()
+}

@@ -1,0 +1,123 @@
+//! `frond workers`: the workers of a server.
+
+use anyhow::bail;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::args::{OutputMode, WorkerNameArgs, WorkersVerb, WorkersVerbArgs};
+use crate::exit::Exit;
+use crate::jobs::client::Client;
+use crate::out::{answer_line, print, stdout_is_terminal};
+use crate::query::runtime;
+use crate::show::style::{MAX_WIDTH, TermStyle};
+use crate::show::workers;
+
+/// Worker as the server reports it. Unknown fields of a newer server are ignored here; `--format
+/// json` prints them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Worker {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) state: String,
+    pub(crate) slots: u64,
+    pub(crate) first_slot: u64,
+    pub(crate) age_ms: u64,
+    pub(crate) silent_ms: Option<u64>,
+    pub(crate) round_trip_ms: Option<f64>,
+    pub(crate) attempts: u64,
+    pub(crate) waiting: u64,
+    pub(crate) ended: u64,
+    pub(crate) ran_ms: u64,
+    pub(crate) rate: f64,
+    pub(crate) idle_because: Option<String>,
+    pub(crate) refusals: Vec<String>,
+}
+
+/// The workers of a server.
+#[derive(Debug, Deserialize)]
+struct List {
+    workers: Vec<Worker>,
+    #[serde(default)]
+    may_join: bool,
+}
+
+/// The result of a drain.
+#[derive(Debug, Deserialize)]
+struct Drained {
+    draining: u64,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// When the command line is wrong, and [`crate::jobs::Trouble`] with the server.
+pub(crate) fn run(args: &WorkersVerbArgs) -> anyhow::Result<Exit> {
+    let runtime = runtime()?;
+    let client = Client::open(&args.at)?;
+    let ended = runtime.block_on(async {
+        match &args.verb {
+            WorkersVerb::List(list_args) => list(&client, list_args.format).await,
+            WorkersVerb::Show(of) => show(&client, of).await,
+            WorkersVerb::Drain(of) => drain(&client, of).await,
+        }
+    });
+    runtime.shutdown_background();
+    ended
+}
+
+async fn list(client: &Client, format: OutputMode) -> anyhow::Result<Exit> {
+    let reply = client.json::<List>(Method::GET, &["v1", "workers"], &[]).await?;
+    if format == OutputMode::Json {
+        answer_line(&reply.text)?;
+        return Ok(Exit::Whole);
+    }
+    let List { workers, may_join } = reply.value;
+    // Piped output is for other programs and has no width.
+    let style = TermStyle::stdout();
+    let width = if stdout_is_terminal() { style.width } else { MAX_WIDTH };
+    print(workers::table(&workers, TermStyle { width, ..style }).as_bytes())?;
+    match (workers.is_empty(), may_join) {
+        (true, true) => {
+            errln!("no worker has joined\n(start one: frond worker --nats URL, with the server's URL and pool)")
+        }
+        (true, false) => errln!("this server has no workers: its leaves run in its own process\n(frond serve --help)"),
+        _ => {}
+    }
+    Ok(Exit::Whole)
+}
+
+async fn show(client: &Client, args: &WorkerNameArgs) -> anyhow::Result<Exit> {
+    let reply = client.json::<Value>(Method::GET, &["v1", "workers"], &[]).await?.value;
+    let all = reply.get("workers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let named: Vec<_> = all.iter().filter(|one| one.get("name").and_then(Value::as_str) == Some(&args.name)).collect();
+    if named.is_empty() {
+        bail!("the server has no worker of this name\n(frond workers list shows all)");
+    }
+    for one in named {
+        match args.format {
+            OutputMode::Json => answer_line(&one.to_string())?,
+            OutputMode::Text => {
+                let worker = Worker::deserialize(one)?;
+                print(workers::whole(&worker, TermStyle::stdout()).as_bytes())?;
+            }
+        }
+    }
+    Ok(Exit::Whole)
+}
+
+async fn drain(client: &Client, args: &WorkerNameArgs) -> anyhow::Result<Exit> {
+    let reply = client.json::<Drained>(Method::POST, &["v1", "workers", &args.name, "drain"], &[]).await?;
+    match args.format {
+        OutputMode::Json => answer_line(&reply.text)?,
+        OutputMode::Text if reply.value.draining == 1 => {
+            errln!("the worker gets nothing more from this server, and leaves it once its attempts have ended");
+        }
+        OutputMode::Text => errln!(
+            "{} workers of this name get nothing more from this server, and leave it once their attempts have ended",
+            reply.value.draining
+        ),
+    }
+    Ok(Exit::Whole)
+}

@@ -1,0 +1,215 @@
+//! A server whose leaves run on workers: queries, jobs, views, drains.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use frond_testkit::Nats;
+use serde_json::Value;
+
+use super::kit::{Ended, Frond, Running, frond, root};
+use super::worker;
+
+/// Timeout of reads, ten times what any test needs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running server of the examples' apps, with a state of its own.
+struct Server {
+    running: Running,
+    address: String,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    fn start(args: &[&str], settings: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), args, settings)
+    }
+
+    fn start_in(folder: tempfile::TempDir, args: &[&str], settings: &str) -> Self {
+        let file = folder.path().join("server.toml");
+        std::fs::write(&file, format!("watch = false\nslots = 2\nstate = \"state\"\n{settings}")).unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut running = frond(["serve", "examples", "--listen", "127.0.0.1:0", "--config"])
+            .arg(&file)
+            .args(args)
+            .stdout(writer)
+            .start();
+        let mut line = String::new();
+        BufReader::new(reader).read_line(&mut line).unwrap();
+        let Some(address) = line.trim().strip_prefix("listening on http://").map(str::to_owned) else {
+            panic!("it does not listen: {line}{}", running.end().err());
+        };
+        running.wait_for(" in examples");
+        Self { running, address, folder }
+    }
+
+    /// Sends a request, and returns the status and the body.
+    fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).unwrap();
+        let reply = String::from_utf8_lossy(&reply).into_owned();
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    fn ask(&self, app: &str, query: &str) -> String {
+        let (status, body) = self.send("POST", &format!("/v1/apps/{app}/query?deadline=60s"), query);
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// Runs a command against the server.
+    fn frond(&self, args: &[&str]) -> Frond {
+        frond(args).args(["--server", &format!("http://{}", self.address)])
+    }
+
+    /// The workers that the server lists, once they are as `wanted`.
+    fn workers_once(&self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        loop {
+            let list = self.frond(&["workers", "list", "--format", "json"]).run().expect(0).json();
+            let workers = list["workers"].as_array().unwrap().clone();
+            if wanted(&workers) {
+                return workers;
+            }
+        }
+    }
+
+    fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.send("GET", "/metrics", "");
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}: {text}"));
+        line.trim().parse().unwrap()
+    }
+
+    fn end(mut self) -> Ended {
+        self.running.signal("TERM");
+        self.running.end()
+    }
+}
+
+/// What one process answers.
+fn alone(app: &str, query: &str) -> String {
+    frond(["query", &format!("examples/{app}"), query, "--deadline", "100s"]).run().expect(0).out()
+}
+
+fn names(workers: &[Value]) -> Vec<&str> {
+    workers.iter().map(|worker| worker["name"].as_str().unwrap()).collect()
+}
+
+const RAIL: &str = r#"{"from":"London","budget":60}"#;
+const PI: &str = r#"{"seed":1}"#;
+
+#[test]
+fn a_server_answers_from_its_workers_and_shows_them() {
+    let Some(nats) = Nats::start() else { return };
+    let _workers = [worker(&nats, "a"), worker(&nats, "b")];
+    let server = Server::start(&["--nats", &nats.url(), "--local", "false"], "");
+    let workers = server.workers_once(|workers| workers.len() == 2);
+    assert!(workers.iter().all(|worker| worker["state"] == "working" && worker["slots"] == 1), "{workers:?}");
+    assert_eq!(server.ask("rail", RAIL), alone("rail", RAIL));
+    assert_eq!(server.ask("pi", PI), alone("pi", PI));
+    let ended: u64 = server.workers_once(|_| true).iter().map(|worker| worker["ended"].as_u64().unwrap()).sum();
+    assert!(ended >= 6, "{ended}");
+    assert_eq!(server.metric("frond_workers "), 2.0);
+    assert_eq!(server.metric("frond_workers_slots "), 2.0);
+    assert_eq!(server.metric("frond_workers_joined_total "), 2.0);
+    assert!(server.metric("frond_workers_attempts_ended_total{worker=\"a\"} ") >= 0.0);
+    let table = server.frond(&["workers", "list"]).run().expect(0).out();
+    assert!(table.starts_with("name") && table.lines().count() == 3, "{table}");
+    let shown = server.frond(&["workers", "show", "a"]).run().expect(0).out();
+    assert!(shown.contains("round trip") && shown.contains("working"), "{shown}");
+    server.end().expect(0);
+}
+
+#[test]
+fn a_drained_worker_stays_away_until_it_is_started_again() {
+    let Some(nats) = Nats::start() else { return };
+    let _a = worker(&nats, "a");
+    let _b = worker(&nats, "b");
+    let server = Server::start(&["--nats", &nats.url(), "--local", "false"], "");
+    server.workers_once(|workers| workers.len() == 2);
+    let drained = server.frond(&["workers", "drain", "a"]).run().expect(0);
+    assert!(drained.err().contains("gets nothing more"), "{}", drained.err());
+    // A root is announced each second: the drained worker hears it, and must not come back to work.
+    let working = |workers: &[Value]| names(workers).into_iter().filter(|name| *name == "a").count() == 0;
+    server.workers_once(working);
+    for _ in 0..3 {
+        assert_eq!(server.ask("rail", RAIL), alone("rail", RAIL));
+    }
+    let left = server.workers_once(|_| true);
+    assert!(left.iter().all(|one| one["name"] != "a" || one["state"] == "draining"), "{left:?}");
+    drop(_a);
+    let _a = worker(&nats, "a");
+    server.workers_once(|workers| workers.iter().any(|one| one["name"] == "a" && one["state"] == "working"));
+    let nobody = server.frond(&["workers", "drain", "nobody"]).run().expect(64);
+    assert!(nobody.err().contains("no worker of this name"), "{}", nobody.err());
+    server.end().expect(0);
+}
+
+#[test]
+fn jobs_run_on_workers_and_outlive_the_server() {
+    let Some(nats) = Nats::start() else { return };
+    let _workers = [worker(&nats, "a"), worker(&nats, "b")];
+    let args = ["--nats", &nats.url(), "--local", "false"];
+    let mut server = Server::start(&args, "[jobs]\nlease = \"20s\"\n");
+    server.workers_once(|workers| workers.len() == 2);
+    let keys: Vec<_> = (0..40).map(|at| format!(r#"{{"key":"sleep-ms:100-{at}","data":""}}"#)).collect();
+    let query = format!(r#"{{"query":{{"fault":"sleep-ms:100"}},"partitions":[{}]}}"#, keys.join(","));
+    let job = server.frond(&["jobs", "submit", "faulty", &query, "--floor", "all"]).run().expect(0).out();
+    let job = job.trim();
+    let shown = |server: &Server| server.frond(&["jobs", "show", job, "--format", "json"]).run().expect(0).json();
+    while shown(&server)["partitions"]["done"].as_u64() < Some(4) {}
+    server.running.signal("KILL");
+    let Server { running, folder, .. } = server;
+    running.end();
+    let again = Server::start_in(folder, &args, "[jobs]\nlease = \"20s\"\n");
+    again.frond(&["jobs", "watch", job]).run().expect(0);
+    let answer = again.frond(&["jobs", "result", job]).run().expect(0).json();
+    assert_eq!(answer["count"], 40, "{answer}");
+    again.end().expect(0);
+}
+
+#[test]
+fn a_server_runs_leaves_in_processes_of_its_own() {
+    let server = Server::start(&[], "[workers]\nprocesses = 2\n");
+    let workers = server.workers_once(|workers| workers.len() == 2);
+    assert_eq!(names(&workers).len(), 2);
+    assert_eq!(server.ask("pi", PI), alone("pi", PI));
+    assert_eq!(server.workers_once(|_| true).iter().map(|one| one["ended"].as_u64().unwrap()).sum::<u64>() > 0, true);
+    server.end().expect(0);
+}
+
+#[test]
+fn a_server_starts_without_its_broker_and_finds_it_later() {
+    let Some(mut nats) = Nats::start() else { return };
+    nats.kill9();
+    let server = Server::start(&["--nats", &nats.url()], "");
+    assert_eq!(server.ask("rail", RAIL), alone("rail", RAIL), "its own slots answer");
+    nats.start_again();
+    let _worker = worker(&nats, "late");
+    server.workers_once(|workers| workers.len() == 1);
+    assert_eq!(server.ask("rail", RAIL), alone("rail", RAIL));
+    let ended = server.end().expect(0);
+    assert!(ended.err().contains("until their broker can be reached"), "{}", ended.err());
+}
+
+#[test]
+fn settings_without_effect_or_without_leaves_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (settings, words) in [
+        ("[workers]\nlocal = false\n", "no leaf could run"),
+        ("[workers]\nuser = \"me\"\n", "has no effect without workers.nats"),
+        ("[workers]\nprocesses = 100000\n", "workers.processes is more than"),
+    ] {
+        let file = folder.path().join("server.toml");
+        std::fs::write(&file, settings).unwrap();
+        let refused = frond(["serve", "examples", "--config"]).arg(&file).dir(root()).run().expect(64);
+        assert!(refused.err().contains(words), "{}", refused.err());
+    }
+}
