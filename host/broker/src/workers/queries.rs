@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use frond_root::dispatch::{Share, Shares, Tenants};
-use frond_root::{LeafRunner, Ticket, Work};
+use frond_root::dispatch::{ClaimOrder, ClaimSource, Share};
+use frond_root::{LeafRunner, Tenant, Ticket, Work};
 use tokio::time::Instant;
 
 use super::source::LeafSource;
@@ -56,44 +56,45 @@ impl Query {
     }
 }
 
-/// All queries, in the order of claims: fair between tenants; background work, by weight, only if
-/// no query has an attempt.
-pub(super) struct Queries {
-    foreground: Tenants<Arc<Query>>,
-    background: Vec<Arc<Query>>,
-    shares: Shares,
+impl ClaimSource for Query {
+    fn tenant(&self) -> &Tenant {
+        self.work.tenant()
+    }
+
+    fn background(&self) -> Option<u32> {
+        self.work.background()
+    }
+
+    fn share(&self) -> &Share {
+        &self.share
+    }
 }
+
+/// All queries, in the order in which workers claim from them.
+pub(super) struct Queries(ClaimOrder<Query>);
 
 impl Queries {
     pub(super) fn new() -> Self {
-        Self { foreground: Tenants::new(1), background: Vec::new(), shares: Shares::default() }
+        Self(ClaimOrder::new(1))
     }
 
     /// Sets the number of slots that share the queries.
     pub(super) fn set_slots(&mut self, slots: usize) {
-        self.foreground.set_threads(slots);
+        self.0.set_slots(slots);
     }
 
     pub(super) fn add(&mut self, query: Arc<Query>, now: Instant) {
-        if query.work.background().is_some() {
-            self.background.push(query);
-        } else {
-            let tenant = query.work.tenant().clone();
-            self.foreground.push(&tenant, query, now);
-        }
+        self.0.push(query, now);
     }
 
     /// Removes a query, and returns it.
     pub(super) fn remove(&mut self, number: u64) -> Vec<Arc<Query>> {
-        let is_it = |one: &Arc<Query>| one.number == number;
-        let mut removed = self.foreground.remove(is_it);
-        removed.extend(self.background.extract_if(.., |one| is_it(one)));
-        removed
+        self.0.remove(|one| one.number == number)
     }
 
     /// All queries.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Query>> {
-        self.foreground.iter().chain(&self.background)
+        self.0.iter()
     }
 
     /// Claims an attempt of a query that passes `may`, or cuts one if none can be claimed and
@@ -109,43 +110,17 @@ impl Queries {
             let ticket = may(query).then(|| query.work.claim(slot, now)).flatten()?;
             Some((query.clone(), ticket))
         };
-        self.foreground.claim(now, claim).or_else(|| self.claim_background(slot, now, &may)).or_else(|| {
-            let cut = |query: &Arc<Query>| {
-                let ticket = may(query).then(|| query.work.cut(slot, now)).flatten()?;
-                Some((query.clone(), ticket))
-            };
-            let made = cuts.then(|| self.iter().find_map(cut)).flatten()?;
-            if made.0.work.background().is_none() {
-                self.foreground.begin(made.0.work.tenant());
-            }
-            Some(made)
-        })
-    }
-
-    fn claim_background(
-        &mut self,
-        slot: u32,
-        now: Instant,
-        may: impl Fn(&Query) -> bool,
-    ) -> Option<(Arc<Query>, Ticket)> {
-        let mut order: Vec<_> = self.background.iter().collect();
-        order.sort_by_key(|query| self.shares.place(&query.share));
-        let claim = |query: &&Arc<Query>| {
-            let ticket = may(query).then(|| query.work.claim(slot, now)).flatten()?;
-            Some((Arc::clone(query), ticket))
+        let cut = |query: &Arc<Query>| {
+            let ticket = (cuts && may(query)).then(|| query.work.cut(slot, now)).flatten()?;
+            Some((query.clone(), ticket))
         };
-        let (query, ticket) = order.iter().find_map(claim)?;
-        self.shares.begin(&query.share);
-        Some((query, ticket))
+        self.0.claim(now, true, claim, cut)
     }
 
     /// Accounts for an attempt that ended after `ran`, or was given back.
     pub(super) fn ended(&mut self, query: &Query, ran: Option<Duration>, now: Instant) {
         let took = ran.unwrap_or_default();
-        match query.work.background() {
-            Some(weight) => query.share.ran(took, weight),
-            None => self.foreground.ended(query.work.tenant(), took, took, now),
-        }
+        self.0.ended(query, took, took, now);
         if let Some(ran) = ran {
             query.learn(ran);
         }

@@ -1,0 +1,124 @@
+//! Order of claims between all queries of a runner: foreground queries, fair between tenants; then
+//! background work, by weight; and once nobody has anything to claim, a cut.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::shares::{Share, Shares};
+use super::tenants::Tenants;
+use crate::request::Tenant;
+
+/// Query that slots claim from.
+pub trait ClaimSource {
+    /// Fair-share group of the query.
+    fn tenant(&self) -> &Tenant;
+
+    /// Weight of a background query; `None` for a foreground query.
+    fn background(&self) -> Option<u32>;
+
+    /// Use of the slots, as background work. Only the order accounts for it.
+    fn share(&self) -> &Share;
+}
+
+/// Queries of a runner, in the order in which a free slot claims from them.
+#[derive(Debug)]
+pub struct ClaimOrder<Q> {
+    foreground: Tenants<Arc<Q>>,
+    background: Vec<Arc<Q>>,
+    shares: Shares,
+}
+
+impl<Q: ClaimSource> ClaimOrder<Q> {
+    /// Makes an empty order for this many slots.
+    #[must_use]
+    pub fn new(slots: usize) -> Self {
+        Self { foreground: Tenants::new(slots), background: Vec::new(), shares: Shares::default() }
+    }
+
+    /// Sets the number of slots.
+    pub fn set_slots(&mut self, slots: usize) {
+        self.foreground.set_threads(slots);
+    }
+
+    /// Adds a query.
+    pub fn push(&mut self, query: Arc<Q>, now: Instant) {
+        if query.background().is_some() {
+            self.background.push(query);
+        } else {
+            let tenant = query.tenant().clone();
+            self.foreground.push(&tenant, query, now);
+        }
+    }
+
+    /// Removes and returns the queries that are `over`.
+    pub fn remove(&mut self, over: impl Fn(&Q) -> bool) -> Vec<Arc<Q>> {
+        let mut removed = self.foreground.remove(|query| over(query));
+        removed.extend(self.background.extract_if(.., |query| over(query)));
+        removed
+    }
+
+    /// Iterates over all queries, foreground queries first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Q>> {
+        self.foreground.iter().chain(&self.background)
+    }
+
+    /// Claims for a free slot: with `claim` from the first query that has something, or else with
+    /// `cut`. From background work only if the slot `may_run_background`.
+    pub fn claim<R>(
+        &mut self,
+        now: Instant,
+        may_run_background: bool,
+        claim: impl FnMut(&Arc<Q>) -> Option<R>,
+        cut: impl FnMut(&Arc<Q>) -> Option<R>,
+    ) -> Option<R> {
+        self.first(now, may_run_background, claim).or_else(|| self.first(now, may_run_background, cut))
+    }
+
+    /// Takes from the first query that has something.
+    fn first<R>(
+        &mut self,
+        now: Instant,
+        may_run_background: bool,
+        mut take: impl FnMut(&Arc<Q>) -> Option<R>,
+    ) -> Option<R> {
+        let taken = self.foreground.claim(now, &mut take);
+        taken.or_else(|| may_run_background.then(|| self.first_background(take)).flatten())
+    }
+
+    /// Takes from the background query with the least leaf time per weight.
+    fn first_background<R>(&mut self, mut take: impl FnMut(&Arc<Q>) -> Option<R>) -> Option<R> {
+        let mut order: Vec<_> = self.background.iter().collect();
+        // Leaves that end meanwhile change the places.
+        order.sort_by_cached_key(|query| self.shares.place(query.share()));
+        let (query, taken) = order.into_iter().find_map(|query| Some((query, take(query)?)))?;
+        self.shares.begin(query.share());
+        Some(taken)
+    }
+
+    /// Accounts for a turn that began without a claim here.
+    pub fn begin(&mut self, query: &Q) {
+        match query.background() {
+            Some(_) => self.shares.begin(query.share()),
+            None => self.foreground.begin(query.tenant()),
+        }
+    }
+
+    /// Accounts for a turn of `took` that began with a claim; `longest` is its longest leaf.
+    pub fn ended(&mut self, query: &Q, took: Duration, longest: Duration, now: Instant) {
+        match query.background() {
+            Some(weight) => query.share().ran(took, weight),
+            None => self.foreground.ended(query.tenant(), took, longest, now),
+        }
+    }
+
+    /// Returns true if a free slot would find a query that is `open`.
+    pub fn has_open(&self, now: Instant, may_run_background: bool, open: impl Fn(&Q) -> bool) -> bool {
+        self.foreground.has_open(now, |query| open(query))
+            || (may_run_background && self.background.iter().any(|query| open(query)))
+    }
+}
+
+#[cfg(test)]
+mod tests;
