@@ -3,8 +3,8 @@
 use std::sync::{Arc, Weak};
 
 use frond_root::call::InstanceMode;
-use frond_root::dispatch::Share;
-use frond_root::{Attempt, Outcome, Usage, Work};
+use frond_root::dispatch::{ClaimSource, Share};
+use frond_root::{Attempt, Outcome, Tenant, Usage, Work};
 use tokio::time::Instant;
 
 use super::task::{LeafCall, Nudge, Ran, Task, WokenTasks};
@@ -19,12 +19,26 @@ pub(super) struct Query {
     pub(super) work: Arc<dyn Work>,
     pub(super) leaf: Leaf,
     /// Share of background work.
-    pub(super) share: Share,
+    share: Share,
     /// Idle instances, of a leaf that keeps them.
     pub(super) warm: Arc<WarmInstances>,
     /// Calls that waited and can go on.
     woken: Arc<WokenTasks>,
     waiting: Arc<Waiting>,
+}
+
+impl ClaimSource for Query {
+    fn tenant(&self) -> &Tenant {
+        self.work.tenant()
+    }
+
+    fn background(&self) -> Option<u32> {
+        self.work.background()
+    }
+
+    fn share(&self) -> &Share {
+        &self.share
+    }
 }
 
 /// Claimed call of a leaf.
@@ -128,9 +142,6 @@ impl Query {
                 let outcome = Outcome { result, ran, waits, usage, log, earlier, is_worker_lost: false };
                 attempt.end(outcome, now());
             }
-        }
-        if let Some(weight) = self.work.background() {
-            self.share.ran(ran, weight);
         }
         // A warm instance runs on the shared engine, and has no use for a copy on its slot's.
         let own = context.slot.filter(|_| self.leaf.instance == InstanceMode::Fresh);
