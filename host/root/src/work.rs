@@ -99,8 +99,8 @@ impl Outcome {
         Self { is_worker_lost: true, ..Self::failed(FailureKind::Lost, ran, message) }
     }
 
-    /// The end of an attempt that its runner cuts off at `now` without hearing from the leaf: at its
-    /// deadline, or after it was told to stop.
+    /// The end of an attempt that its runner cuts off at `now` without a report of the leaf: at the
+    /// deadline, or after the leaf was told to stop.
     #[must_use]
     pub fn cut_off(ticket: &Ticket, stop: Option<StopReason>, ran: Duration, now: Instant) -> Self {
         let failure = match stop {

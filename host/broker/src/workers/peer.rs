@@ -46,11 +46,12 @@ pub(super) struct Held {
 
 impl Held {
     /// Judges the worker by this attempt.
-    pub(super) fn verdict(&self, now: Instant) -> Verdict {
+    pub(super) fn verdict(&mut self, now: Instant) -> Verdict {
         self.schedule.verdict(now, self.query.stopped.get().copied())
     }
 
-    /// Time at which the root ends the attempt, if it does not wait for its worker.
+    /// Time of the next look at the attempt, if the root does not wait for the worker's report to
+    /// end it.
     pub(super) fn expiry(&self) -> Option<Instant> {
         self.schedule.expiry(self.query.stopped.get().copied())
     }

@@ -226,7 +226,7 @@ impl Shared {
         for (number, peer) in &mut state.peers {
             is_busy |= !peer.held.is_empty();
             let mut wrong = None;
-            for (of, held) in &peer.held {
+            for (of, held) in &mut peer.held {
                 match held.verdict(now) {
                     Verdict::Fine => expiry = held.expiry().into_iter().chain(expiry).min(),
                     Verdict::Late => late.entry((*number, of.query)).or_default().push(*of),

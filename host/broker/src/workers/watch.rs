@@ -21,6 +21,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Time after its query within which a leaf on an expendable worker must have ended: many times
 /// the way of two frames on one machine, and little of what a slot costs that nobody needs.
 const LAST_MOMENT: Duration = Duration::from_millis(50);
+/// Time to hear the end of a leaf that was in time. It may have arrived unheard: this process, too,
+/// may have stood still. No more than a leaf has to stop at its deadline in this process.
+const HEARING: Duration = Duration::from_millis(2);
 /// Time between two looks at all workers without a cause while any has attempts.
 const WATCH: Duration = Duration::from_millis(250);
 /// Time between two looks without a cause while none has any.
@@ -55,6 +58,8 @@ pub(super) struct Schedule {
     is_expendable: bool,
     /// True once it has started on an expendable worker.
     expires: bool,
+    /// Time at which it expires, once it was found to be late.
+    expires_at: Option<Instant>,
 }
 
 /// Judgement of a worker by one of its attempts.
@@ -81,6 +86,7 @@ impl Schedule {
             after_query: GRACE + MOST_PATIENCE,
             is_expendable,
             expires: false,
+            expires_at: None,
         }
     }
 
@@ -112,16 +118,17 @@ impl Schedule {
         stopped.map_or(self.end_by, |at| self.end_by.min(at + self.after_query))
     }
 
-    /// Time at which the root ends the attempt, if it does not wait for the worker. `stopped` is
-    /// the time at which the query ended.
+    /// Time of the next look at the attempt, if the root does not wait for the worker's report to
+    /// end it. `stopped` is the time at which the query ended.
     pub(super) fn expiry(&self, stopped: Option<Instant>) -> Option<Instant> {
-        self.expires.then(|| self.end_by(stopped))
+        self.expires.then(|| self.expires_at.unwrap_or_else(|| self.end_by(stopped)))
     }
 
     /// Judges the worker. `stopped` is the time at which the query ended.
-    pub(super) fn verdict(&self, now: Instant, stopped: Option<Instant>) -> Verdict {
+    pub(super) fn verdict(&mut self, now: Instant, stopped: Option<Instant>) -> Verdict {
         if self.expiry(stopped).is_some_and(|at| now >= at) {
-            return Verdict::Expired;
+            let expires_at = *self.expires_at.get_or_insert(now + HEARING);
+            return if now >= expires_at { Verdict::Expired } else { Verdict::Fine };
         }
         if now > self.end_by(stopped) {
             return Verdict::Drop("has kept attempts for long after their time");
@@ -215,11 +222,14 @@ mod tests {
             schedule.started(now + ms(begun));
             schedule
         };
-        let schedule = of(10);
-        assert_eq!(schedule.verdict(now + ms(999), None), Verdict::Fine);
-        assert_eq!(schedule.verdict(now + ms(1000), None), Verdict::Expired);
+        let mut schedule = of(10);
         assert_eq!(schedule.expiry(Some(now + ms(100))), Some(now + ms(150)));
         assert_eq!(schedule.expiry(Some(now + ms(990))), Some(now + ms(1000)));
+        assert_eq!(schedule.verdict(now + ms(999), None), Verdict::Fine);
+        // However late the look is, what has arrived is heard first.
+        assert_eq!(schedule.verdict(now + ms(4000), None), Verdict::Fine);
+        assert_eq!(schedule.expiry(None), Some(now + ms(4000) + HEARING));
+        assert_eq!(schedule.verdict(now + ms(4000) + HEARING, None), Verdict::Expired);
         assert_eq!(of(1100).expiry(None), Some(now + ms(1150)), "it is to find out by itself");
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_broker::frames::{GivenBack, Said};
+use frond_broker::frames::{Ended, GivenBack, Said};
 use frond_broker::session::Lost;
 use frond_broker::worker::Loaded;
 use frond_broker::{LeafCode, LeafLoader};
@@ -157,6 +157,24 @@ async fn a_leaf_that_nothing_stops_ends_at_its_deadline_with_its_worker() {
     let tally = root.workers.tally();
     assert_eq!(tally.attempts_lost, 0, "it has ended");
     assert!(tally.attempts.contains(&("liar".to_owned(), 1)), "{tally:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_ends_its_leaf_at_the_deadline_stays() {
+    let root = Root::new();
+    let mut liar = root.expendable().liar(1).await;
+    let request = Request { leaf_time: Some(ms(730)), ..patient() };
+    let answer = root.ask(request, integers(&[10]));
+    let (of, order) = liar.attempts().await.remove(0);
+    liar.say(started(of));
+    sleep(Duration::from_micros(order.left) + ms(1)).await;
+    let own = Failure::new(FailureKind::OutOfTime, "as it says itself");
+    let failure = Some(serde_json::to_vec(&own).unwrap().into());
+    liar.say(Said::Ended(Ended { failure, ..ended(of, 0) }));
+    let answer = soon(answer).await.unwrap().unwrap();
+    assert_eq!(answer.coverage().missing[0].failure, Some(own));
+    sleep(Duration::from_secs(5)).await;
+    assert!(root.has("liar"));
 }
 
 #[tokio::test(start_paused = true)]
