@@ -148,13 +148,20 @@ pub(super) struct PulledContent {
     size: u64,
     units: Units,
     share: Option<Arc<Share>>,
-    reads: Mutex<ReadAhead<Arc<PullAnswer>>>,
+    /// `None` once the attempt has ended.
+    reads: Mutex<Option<ReadAhead<Arc<PullAnswer>>>>,
 }
 
 impl PulledContent {
     /// Content of an attempt, with the attempt's share.
     pub(super) fn new(pulls: Arc<Pulls>, of: AttemptOf, size: u64, units: Units, share: Option<Arc<Share>>) -> Self {
-        Self { pulls, of, size, units, share, reads: Mutex::default() }
+        Self { pulls, of, size, units, share, reads: Mutex::new(Some(ReadAhead::default())) }
+    }
+
+    /// Ends all reads, before the root hears that the attempt has ended: it takes none after that. A
+    /// read may outlive its leaf, which was stopped.
+    pub(super) fn close(&self) {
+        self.reads.lock().take();
     }
 
     /// Byte after the last that is read ahead: the leaf takes no more pieces beyond its share.
@@ -166,14 +173,11 @@ impl PulledContent {
     /// Next bytes of a read that has come to `at`; empty where the content ends.
     fn next(&self, at: u64, end: u64) -> Pulled {
         let limit = self.limit();
-        let next = self.reads.lock().next(
-            at,
-            end,
-            limit,
-            |range| self.pulls.ask(self.of, range, false),
-            |range| self.pulls.ask_ahead(self.of, range),
-        );
-        let (range, asked) = match next {
+        let ask = |range| self.pulls.ask(self.of, range, false);
+        let ask_ahead = |range| self.pulls.ask_ahead(self.of, range);
+        let next = self.reads.lock().as_mut().map(|reads| reads.next(at, end, limit, ask, ask_ahead));
+        let over = || Failure::new(FailureKind::Cancelled, "its attempt has ended");
+        let (range, asked) = match next.ok_or_else(over)? {
             Next::Tail(bytes) => return Ok(within(&bytes, 0, end - at)),
             Next::Block(range, asked) => (range, asked),
         };
@@ -184,7 +188,7 @@ impl PulledContent {
 
     /// Reads a range that is not empty.
     fn pull(&self, range: Range<u64>) -> Pulled {
-        self.reads.lock().begin(&range);
+        self.reads.lock().iter_mut().for_each(|reads| reads.begin(&range));
         let mut at = range.start;
         let mut first = Bytes::new();
         let mut all = BytesMut::new();
@@ -204,7 +208,7 @@ impl PulledContent {
             all.extend_from_slice(&read);
         }
         let bytes = if all.is_empty() { first } else { all.freeze() };
-        self.reads.lock().end(at, &bytes);
+        self.reads.lock().iter_mut().for_each(|reads| reads.end(at, &bytes));
         Ok(bytes)
     }
 }
@@ -237,7 +241,7 @@ impl Content for PulledContent {
         }
         let pulled = self.pull(offset..end);
         if pulled.is_err() {
-            self.reads.lock().reset();
+            self.reads.lock().iter_mut().for_each(ReadAhead::reset);
         }
         pulled
     }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_root::share::{Share, Stretch};
 use frond_root::{
-    AttemptId, Done, Emission, Grain, Limit, Outcome, Partition, PieceSizes, StopReason, Tenant, Ticket, Units, Work,
+    AttemptId, Content, Done, Emission, Grain, Limit, Outcome, Partition, PieceSizes, StopReason, Tenant, Ticket,
+    Units, Work,
 };
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -42,6 +43,8 @@ struct Waiting {
     deadline: Instant,
     limit: Limit,
     partition: Partition,
+    /// The partition's content, if it is read from the root.
+    pulled: Option<Arc<PulledContent>>,
     share: Option<Arc<Share>>,
 }
 
@@ -49,6 +52,7 @@ struct Waiting {
 #[derive(Default)]
 struct Running {
     share: Option<Arc<Share>>,
+    pulled: Option<Arc<PulledContent>>,
     /// The leaf that waits for more units.
     waker: Option<Waker>,
 }
@@ -124,18 +128,18 @@ impl Inbox {
             share.leased(of.leased, of.end);
             Arc::new(share)
         });
-        let partition = match order.content {
-            Some(bytes) => Partition::new(order.key, InlineContent { bytes, size, units }),
-            None => {
-                let content = PulledContent::new(self.pulls.clone(), self.of(id), size, units, share.clone());
-                Partition::new(order.key, content)
-            }
+        let pull = || Arc::new(PulledContent::new(self.pulls.clone(), self.of(id), size, units, share.clone()));
+        let pulled = order.content.is_none().then(pull);
+        let content: Arc<dyn Content> = match (order.content, &pulled) {
+            (None, Some(pulled)) => pulled.clone(),
+            (bytes, _) => Arc::new(InlineContent { bytes: bytes.unwrap_or_default(), size, units }),
         };
+        let partition = Partition { key: order.key.into(), weight: order.weight.max(1), content };
         let left = Duration::from_micros(order.left).min(MOST_TIME);
         let deadline = now + left;
         let time = Limit::time(frond_root::Scope::Query, left);
         let limit = order.limit.parse().map_or(time, |key| Limit { key, value: order.limit_value });
-        Waiting { id, deadline, limit, partition: partition.weighing(order.weight), share }
+        Waiting { id, deadline, limit, partition, pulled, share }
     }
 
     /// Takes more units of an attempt's share.
@@ -234,9 +238,9 @@ impl Work for Inbox {
     }
 
     fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
-        let Waiting { id, deadline, limit, partition, share } = self.waiting.lock().pop_front()?;
+        let Waiting { id, deadline, limit, partition, pulled, share } = self.waiting.lock().pop_front()?;
         self.claimed.fetch_add(1, Ordering::SeqCst);
-        self.running.lock().insert(id, Running { share: share.clone(), waker: None });
+        self.running.lock().insert(id, Running { share: share.clone(), pulled, waker: None });
         Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from: None })
     }
 
@@ -326,6 +330,8 @@ impl Work for Inbox {
     }
 
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant) {
+        let pulled = self.running.lock().get(&ticket.id).and_then(|running| running.pulled.clone());
+        pulled.iter().for_each(|pulled| pulled.close());
         let part = ticket.share.map(|share| share.end());
         self.say(Said::Ended(to_frame(self.of(ticket.id), outcome, part, now)));
         self.forget(ticket.id);

@@ -203,6 +203,24 @@ async fn nothing_is_left_of_an_attempt_that_has_ended() {
 }
 
 #[tokio::test]
+async fn a_read_that_outlives_its_attempt_asks_for_nothing_more() {
+    let mut bench = Bench::new();
+    let content = bench.content(None);
+    let reader = content.clone();
+    let reading = spawn_blocking(move || reader.read(0, 8 << 20).unwrap_err().kind);
+    let first = bench.pull().await;
+    let second = bench.pull().await;
+    content.close();
+    bench.answer(&first);
+    bench.answer(&second);
+    assert_eq!(reading.await.unwrap(), FailureKind::Cancelled);
+    // The next that the root hears is the end of the attempt.
+    let ended = AttemptOf { partition: 7, ..AttemptOf::default() };
+    bench.pulls.ask(ended, 0..1, false);
+    assert_eq!(bench.pull().await.of, ended);
+}
+
+#[tokio::test]
 async fn a_lost_session_ends_all_reads() {
     let mut bench = Bench::new();
     let content = bench.content(None);
