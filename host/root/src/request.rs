@@ -1,5 +1,6 @@
 //! Request of a query: its bytes, and the promises to keep while it is answered.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,24 @@ impl Tenant {
     }
 }
 
+/// Key under which workers keep finished partials until the journal has stored them. If the process
+/// that runs the query dies, the next one that runs it recalls them with the same key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Memo {
+    /// The key, a secret of those who may run the query: whoever has it gets the partials.
+    pub key: Bytes,
+    /// Epoch of the run, such as that of a lease. The number of an attempt identifies it within one
+    /// epoch.
+    pub epoch: u64,
+}
+
+impl fmt::Debug for Memo {
+    /// Leaves the key out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memo").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
 /// One query to answer.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -111,6 +130,9 @@ pub struct Request {
     /// background queries, slots are shared in proportion to the weights. `None` for a foreground
     /// query.
     pub background: Option<u32>,
+    /// Key under which workers keep what the journal has not stored; `None` if they keep nothing.
+    /// It has no effect without a journal.
+    pub memo: Option<Memo>,
 }
 
 impl Request {
@@ -134,6 +156,7 @@ impl Request {
             merge_p99: None,
             retry: Retry::QUERY,
             background: None,
+            memo: None,
         }
     }
 }

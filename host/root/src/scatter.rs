@@ -6,6 +6,7 @@
 //! on a lock is woken on the core of the thread that held it, and the two may alternate there for
 //! milliseconds while another core idles.
 
+mod closing;
 mod cutting;
 mod emissions;
 mod order;
@@ -26,10 +27,10 @@ use tokio::time::Instant;
 
 use crate::limit::Limit;
 use crate::plan::{Partition, Plan};
-use crate::request::Tenant;
+use crate::request::{Memo, Tenant};
 use crate::share::{PieceSizes, Stretch};
 use crate::sync::lock;
-use crate::work::{AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, Ticket, Work};
+use crate::work::{AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, StoredHook, Ticket, Work};
 
 pub use report::Report;
 
@@ -89,6 +90,7 @@ pub struct Scatter {
     shares: Mutex<Shares>,
     on_close: Mutex<Vec<Hook>>,
     on_cuttable: Mutex<Vec<Arc<dyn Fn() + Send + Sync>>>,
+    on_stored: Mutex<Vec<StoredHook>>,
 }
 
 impl fmt::Debug for Scatter {
@@ -124,6 +126,8 @@ pub struct Window {
     pub pieces: Option<PieceSizes>,
     /// True if what running leaves keep is stored before they end.
     pub stores: bool,
+    /// Key under which workers keep what is not stored: see [`Request`](crate::Request).
+    pub memo: Option<Memo>,
 }
 
 impl Scatter {
@@ -158,6 +162,7 @@ impl Scatter {
             shares: Mutex::new(shares),
             on_close: Mutex::default(),
             on_cuttable: Mutex::default(),
+            on_stored: Mutex::default(),
         })
     }
 
@@ -286,29 +291,6 @@ impl Scatter {
     pub(crate) fn hold(&self, held: bool) {
         self.held.store(held, Ordering::SeqCst);
     }
-
-    /// Closes the scatter because time is up: stopped leaves count as late, not as cancelled.
-    pub fn close_late(&self) {
-        self.late.store(!self.is_closed(), Ordering::SeqCst);
-        self.close();
-    }
-
-    /// True when it was closed because time was up.
-    #[must_use]
-    pub fn is_late(&self) -> bool {
-        self.late.load(Ordering::SeqCst)
-    }
-
-    /// Closes the scatter: nothing more starts, and all running leaves are told to stop.
-    pub fn close(&self) {
-        if !self.closed.swap(true, Ordering::SeqCst) {
-            // A hook may use this scatter: release the lock first.
-            let hooks = std::mem::take(&mut *lock(&self.on_close));
-            for hook in hooks {
-                hook();
-            }
-        }
-    }
 }
 
 impl Work for Scatter {
@@ -322,6 +304,14 @@ impl Work for Scatter {
 
     fn background(&self) -> Option<u32> {
         self.window.background.map(|weight| weight.max(1))
+    }
+
+    fn memo(&self) -> Option<&Memo> {
+        self.window.memo.as_ref()
+    }
+
+    fn on_stored(&self, hook: StoredHook) {
+        lock(&self.on_stored).push(hook);
     }
 
     fn only(&self) -> Option<&Partition> {

@@ -341,6 +341,13 @@ impl Share {
         state.kept = state.stretch.begin;
     }
 
+    /// Unit after the last that was handed out, or leased to this process: no cut moves those.
+    #[must_use]
+    pub fn leased_end(&self) -> u64 {
+        let state = lock(&self.0);
+        state.lease.map_or(state.cursor, |lease| lease.end.min(state.stretch.end))
+    }
+
     /// Units that are left to the share.
     #[must_use]
     pub fn stretch(&self) -> Stretch {

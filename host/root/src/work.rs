@@ -16,7 +16,7 @@ use crate::call::Usage;
 use crate::failure::{CANCELLED, Failure, FailureKind, WAIT_OVER};
 use crate::limit::Limit;
 use crate::plan::Partition;
-use crate::request::Tenant;
+use crate::request::{Memo, Tenant};
 use crate::share::{PieceSizes, Share};
 use crate::waits::Waits;
 
@@ -161,6 +161,16 @@ impl Emission {
     }
 }
 
+/// Attempt whose partial so far the journal has stored, or does not need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredAttempt {
+    /// The attempt.
+    pub id: AttemptId,
+    /// Unit up to which the partial of a running attempt covers its share; `None` if the attempt
+    /// has ended, and nothing more of it is to be stored.
+    pub until: Option<u64>,
+}
+
 /// Leaves of one query, as a runner sees them. A claimed attempt is started and ended, or given
 /// back; [`Attempt`](crate::Attempt) sees to that.
 pub trait Work: Send + Sync + Debug {
@@ -172,6 +182,14 @@ pub trait Work: Send + Sync + Debug {
 
     /// Weight of a background query; `None` for a foreground query.
     fn background(&self) -> Option<u32>;
+
+    /// Key under which a worker keeps what is not stored: see [`Request`](crate::Request).
+    fn memo(&self) -> Option<&Memo> {
+        None
+    }
+
+    /// Calls `hook` each time when attempts have been stored, if there is a memo.
+    fn on_stored(&self, _hook: StoredHook) {}
 
     /// The partition of a query that has only one.
     fn only(&self) -> Option<&Partition>;
@@ -242,6 +260,9 @@ pub trait Work: Send + Sync + Debug {
     /// Gives back an attempt that was not started: it can be claimed again, and costs nothing.
     fn give_back(&self, ticket: Ticket);
 }
+
+/// Function that is told which attempts have been stored.
+pub type StoredHook = Arc<dyn Fn(&[StoredAttempt]) + Send + Sync>;
 
 /// Runs leaves. A runner claims attempts of all attached work, each on a slot, and ends each
 /// attempt. When work is closed, the runner stops its leaves and drops it.

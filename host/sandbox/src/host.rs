@@ -337,6 +337,7 @@ mod tests {
             tenant: Tenant::of_app("test"),
             pieces: None,
             stores: false,
+            memo: None,
         };
         let scatter = Scatter::new(Arc::new(plan), Bytes::new(), window);
         let id = AttemptId { partition: 0, number: 1 };

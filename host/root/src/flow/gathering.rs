@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use super::journaling::{AttemptEnd, JournalReport, Journaling, RecalledPartial};
+use super::journaling::{AttemptEnd, JournalReport, Journaling};
 use super::preview::Previews;
 use super::query_run::QueryRun;
 use crate::answer::Status;
@@ -27,7 +27,7 @@ use crate::request::MergeOrder;
 use crate::runner::Covered;
 use crate::scatter::{COOL_DOWN, Report, Scatter, Window};
 use crate::share::{Part, Stretch};
-use crate::work::{AttemptId, Outcome, Work};
+use crate::work::{AttemptId, Outcome, StoredAttempt, Work};
 
 /// Time for which a cancel waits for the partials of earlier runs.
 const RECALL: Duration = Duration::from_secs(5);
@@ -127,6 +127,7 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
             tenant: request.tenant.clone(),
             pieces: run.services.runner.pieces(),
             stores: run.services.journal.is_some(),
+            memo: request.memo.clone().filter(|_| run.services.journal.is_some()),
         },
     );
     let _close = CloseOnDrop(scatter.clone());
@@ -295,6 +296,7 @@ impl GatherLoop<'_> {
         self.gather.served(id.partition, outcome.earlier, outcome.waits.total());
         let end = AttemptEnd { id, outcome, reached };
         if let Some(end) = self.store_end(end) {
+            self.scatter.stored(&[StoredAttempt { id, until: None }]);
             self.ended(end);
         }
     }
@@ -303,22 +305,6 @@ impl GatherLoop<'_> {
         self.journal.forget(end.id);
         self.gather.ended(end.id.partition, end.outcome, end.reached, Instant::now(), &mut self.actions);
         self.perform();
-    }
-
-    fn journaled(&mut self, news: JournalReport) {
-        match news {
-            JournalReport::Kept(ends) => ends.into_iter().for_each(|end| self.ended(end)),
-            JournalReport::Recalled(partials) => {
-                for RecalledPartial { partition, units, partial } in partials {
-                    self.gather.recalled(partition, units.as_ref(), partial, &mut self.actions);
-                }
-                self.perform();
-            }
-            JournalReport::Failed(failure) => {
-                self.journal_failure.get_or_insert(failure);
-                self.gather.cancel(Instant::now(), &mut self.actions);
-            }
-        }
     }
 
     fn take_last_emissions(&mut self) {

@@ -13,7 +13,7 @@ use crate::gather::Reached;
 use crate::journal::{Journal, KeepFuture, KeptPartial, RecallFuture};
 use crate::ledger::{PartialRange, Position};
 use crate::plan::Plan;
-use crate::work::{AttemptId, Outcome};
+use crate::work::{AttemptId, Outcome, StoredAttempt};
 
 /// The most bytes of partials recalled at once.
 const BATCH: u64 = 8 << 20;
@@ -26,8 +26,13 @@ const PAGE_SHARE: u64 = 8;
 
 /// Result of a journal operation.
 pub(super) enum JournalReport {
-    /// The partials of these ended attempts are durable.
-    Kept(Vec<AttemptEnd>),
+    /// Partials are durable.
+    Kept {
+        /// The attempts that have them.
+        stored: Vec<StoredAttempt>,
+        /// Those that have ended.
+        ends: Vec<AttemptEnd>,
+    },
     /// Partials of an earlier run, by position; empty if the page had only partials of this run.
     Recalled(Vec<RecalledPartial>),
     /// The journal failed.
@@ -59,6 +64,12 @@ struct Entry {
 impl Entry {
     fn id(&self) -> AttemptId {
         AttemptId { partition: self.kept.partition, number: self.kept.attempt }
+    }
+
+    /// The attempt, once this is durable.
+    fn stored(&self) -> StoredAttempt {
+        let reached = self.kept.units.filter(|_| self.end.is_none());
+        StoredAttempt { id: self.id(), until: reached.map(|units| units.end) }
     }
 }
 
@@ -210,7 +221,8 @@ impl Journaling {
                 self.running.insert(entry.id(), stored);
             }
         }
-        JournalReport::Kept(batch.into_iter().filter_map(|entry| entry.end).collect())
+        let stored = batch.iter().map(Entry::stored).collect();
+        JournalReport::Kept { stored, ends: batch.into_iter().filter_map(|entry| entry.end).collect() }
     }
 
     fn recalled(&mut self, recalled: Result<Vec<(Position, Bytes)>, Failure>) -> JournalReport {

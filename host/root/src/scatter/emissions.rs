@@ -1,8 +1,8 @@
-//! Partials that running attempts have handed over, as the query's task reads them.
+//! Partials that running attempts have handed over, as the query's task reads and stores them.
 
 use super::Scatter;
 use crate::sync::lock;
-use crate::work::{AttemptId, Emission};
+use crate::work::{AttemptId, Emission, StoredAttempt};
 
 impl Scatter {
     /// Takes the last emission of an attempt.
@@ -33,5 +33,14 @@ impl Scatter {
         let mut emissions: Vec<_> = lock(&self.emitted).drain().collect();
         emissions.sort_by_key(|(id, _)| *id);
         emissions
+    }
+
+    /// Tells runners which attempts have been stored, if workers keep them until then.
+    pub(crate) fn stored(&self, attempts: &[StoredAttempt]) {
+        if self.window.memo.is_some() && !attempts.is_empty() {
+            // A hook may use this scatter: release the lock first.
+            let hooks = lock(&self.on_stored).clone();
+            hooks.iter().for_each(|hook| hook(attempts));
+        }
     }
 }

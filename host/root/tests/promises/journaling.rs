@@ -9,7 +9,8 @@ use bytes::Bytes;
 use frond_root::journal::{Journal, KeepFuture, KeptPartial, RecallFuture};
 use frond_root::ledger::Position;
 use frond_root::{
-    Answer, CancellationToken, Error, Failure, FailureKind, Floor, MergeOrder, Reason, Request, Services, flow,
+    Answer, CancellationToken, Error, Failure, FailureKind, Floor, LeafRunner, Memo, MergeOrder, PieceSizes, Reason,
+    Request, Services, StoredAttempt, Work, flow,
 };
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan, request};
 use proptest::prelude::*;
@@ -322,5 +323,56 @@ proptest! {
     fn an_interruption_changes_no_answer_however_little_memory_there_is(heavy in heavy()) {
         let whole = Heavy { kept: BTreeSet::new(), ..heavy.clone() };
         prop_assert_eq!(heavy.answered().0, whole.answered().0);
+    }
+}
+
+/// Runner that hears which attempts are stored.
+#[derive(Clone)]
+struct Hearing {
+    leaves: Arc<frond_testkit::Leaves>,
+    heard: Arc<Mutex<Vec<StoredAttempt>>>,
+}
+
+impl LeafRunner for Hearing {
+    fn attach(&self, work: Arc<dyn Work>) {
+        let heard = self.heard.clone();
+        work.on_stored(Arc::new(move |attempts| heard.lock().unwrap().extend_from_slice(attempts)));
+        self.leaves.attach(work);
+    }
+
+    fn nudge(&self) {
+        self.leaves.nudge();
+    }
+
+    fn slots(&self) -> usize {
+        self.leaves.slots()
+    }
+
+    fn pieces(&self) -> Option<PieceSizes> {
+        self.leaves.pieces()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runner_hears_of_each_attempt_that_is_stored_if_there_is_a_memo() {
+    let memo = Some(Memo { key: Bytes::from_static(b"key"), epoch: 1 });
+    for (memo, stores, count) in [(memo.clone(), true, 10), (memo, false, 0), (None, true, 0)] {
+        // The first attempts at two partitions fail, and need not be stored.
+        let fails = |index, attempt| index < 2 && attempt == 1;
+        let stage = Stage::new(Script::by(move |index, attempt| {
+            if fails(index, attempt) { Turn::fail(FailureKind::Unavailable) } else { Turn::succeed().after(ms(1)) }
+        }));
+        let notes = Notes::taking(ms(5));
+        let heard = Arc::<Mutex<Vec<StoredAttempt>>>::default();
+        let runner = Arc::new(Hearing { leaves: stage.leaves.clone(), heard: heard.clone() });
+        let journal: Option<Arc<dyn Journal>> = if stores { Some(Arc::new(notes.clone())) } else { None };
+        let root = Services { runner, journal, ..stage.root() };
+        let request = Request { memo, ..request() };
+        flow::run(request, async { Ok(plan(10)) }, root, CancellationToken::new()).await.unwrap();
+        let mut heard = heard.lock().unwrap().clone();
+        heard.sort_by_key(|one| one.id);
+        assert!(heard.iter().all(|one| one.until.is_none()), "all have ended");
+        let succeeded = heard.iter().filter(|one| !fails(one.id.partition, one.id.number)).count();
+        assert_eq!((succeeded, heard.len()), (count, if count > 0 { count + 2 } else { 0 }));
     }
 }

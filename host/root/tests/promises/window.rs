@@ -24,6 +24,7 @@ fn scatter(plan: Plan, slots: usize, heaviest_first: bool) -> Arc<Scatter> {
         tenant: Tenant::of_app("test"),
         pieces: None,
         stores: false,
+        memo: None,
     };
     Scatter::new(Arc::new(plan), Bytes::new(), window)
 }

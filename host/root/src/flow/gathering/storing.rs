@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{GatherLoop, Live};
-use crate::flow::journaling::AttemptEnd;
+use crate::flow::journaling::{AttemptEnd, JournalReport, RecalledPartial};
 use crate::journal::KeptPartial;
 use crate::ledger::PartialRange;
 use crate::scatter::Report;
@@ -74,6 +74,26 @@ impl GatherLoop<'_> {
             self.journal.add(kept, None);
         }
         self.keeps_at = Some(now + KEEPS.max(Duration::from_millis(bytes * 1000 / KEEP_RATE)));
+    }
+
+    /// Takes the result of a journal operation.
+    pub(super) fn journaled(&mut self, news: JournalReport) {
+        match news {
+            JournalReport::Kept { stored, ends } => {
+                self.scatter.stored(&stored);
+                ends.into_iter().for_each(|end| self.ended(end));
+            }
+            JournalReport::Recalled(partials) => {
+                for RecalledPartial { partition, units, partial } in partials {
+                    self.gather.recalled(partition, units.as_ref(), partial, &mut self.actions);
+                }
+                self.perform();
+            }
+            JournalReport::Failed(failure) => {
+                self.journal_failure.get_or_insert(failure);
+                self.gather.cancel(Instant::now(), &mut self.actions);
+            }
+        }
     }
 }
 
