@@ -55,14 +55,20 @@ fn lateness(rig: &Rig, count: usize) -> anyhow::Result<Vec<f64>> {
     let ends = Arc::new(Ends::default());
     let request = Request { leaf_time: Some(LEAF_TIME), floor: Floor::BestEffort, ..rig.request(&query) };
     rig.answer(request, (0..count).map(leaf).collect(), Merge::Native(keep_first), vec![ends.clone()])?;
-    let ends = lock(&ends.0);
-    let micros = ends.iter().filter_map(|(started, ended)| Some((*ended)?.saturating_sub(*started)));
-    Ok(micros.map(|micros| micros as f64 / 1e3 - LEAF_TIME.as_secs_f64() * 1e3).collect())
+    Ok(ends.micros().map(|micros| micros as f64 / 1e3 - LEAF_TIME.as_secs_f64() * 1e3).collect())
 }
 
 /// Begin and end of each partition's leaf, in microseconds.
 #[derive(Default)]
-struct Ends(Mutex<Vec<(u64, Option<u64>)>>);
+pub(crate) struct Ends(Mutex<Vec<(u64, Option<u64>)>>);
+
+impl Ends {
+    /// Returns the time from the begin to the end of each leaf that ended, in microseconds.
+    pub(crate) fn micros(&self) -> impl Iterator<Item = u64> {
+        let ends = lock(&self.0).clone();
+        ends.into_iter().filter_map(|(started, ended)| Some(ended?.saturating_sub(started)))
+    }
+}
 
 impl Listener for Ends {
     fn event(&self, event: &Event) {

@@ -32,6 +32,7 @@ mod start;
 mod waiting;
 mod warm;
 mod work;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -49,7 +50,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// Section of the report: its name, and the function that measures it.
 type Section = (&'static str, fn(&mut Bench) -> anyhow::Result<()>);
 
-const SECTIONS: [Section; 16] = [
+const SECTIONS: [Section; 17] = [
     ("overhead", overhead::run),
     ("warm", warm::run),
     ("waiting", waiting::run),
@@ -64,6 +65,7 @@ const SECTIONS: [Section; 16] = [
     ("peers", peers::run),
     ("http", http::run),
     ("jobs", jobs::run),
+    ("workers", workers::run),
     ("page", page::run),
     // Not part of `all`: it compares engine settings, and that choice is made.
     ("settings", settings::run),
@@ -85,6 +87,9 @@ fn run(arguments: &[String]) -> anyhow::Result<()> {
         && first == scaling::CHILD
     {
         return scaling::child(rest);
+    }
+    if arguments.first().is_some_and(|first| first == workers::CHILD) {
+        return workers::child(arguments);
     }
     if arguments.first().is_some_and(|first| first == http::AXUM) {
         return http::be_axum(&Guests::build()?.pi);

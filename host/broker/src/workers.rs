@@ -168,7 +168,7 @@ impl Workers {
 
 fn view(peer: &Peer, queries: &Queries, now: Instant) -> WorkerView {
     WorkerView {
-        name: peer.name.clone(),
+        name: peer.name.to_string(),
         version: peer.version.clone(),
         slots: peer.slots,
         first: peer.first,

@@ -138,6 +138,9 @@ pub enum EventKind {
         /// Number of the attempt whose share was cut for this one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cut_from: Option<u32>,
+        /// Name of the worker that runs it; `None` for the root's own process.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worker: Option<String>,
     },
     /// A leaf ended.
     AttemptEnded {

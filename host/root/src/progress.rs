@@ -162,6 +162,7 @@ mod tests {
             weight: 3,
             units: None,
             cut_from: None,
+            worker: None,
         };
         let ended = |partition, slot, waited, failure: Option<FailureKind>| {
             let failure = failure.map(|kind| Failure::new(kind, "scripted"));
@@ -214,6 +215,7 @@ mod tests {
                 weight: 2,
                 units: None,
                 cut_from: None,
+                worker: None,
             };
             add(1000 * u64::from(partition), started);
         }

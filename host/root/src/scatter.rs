@@ -384,7 +384,8 @@ impl Work for Scatter {
         }
         let whole = Stretch::whole(ticket.partition.content.units().count);
         let stretch = ticket.share.as_ref().map(|share| share.stretch()).filter(|stretch| *stretch != whole);
-        self.keep(slot, Report::Started { id, slot, at: now, stretch, cut_from });
+        let worker = ticket.worker.clone();
+        self.keep(slot, Report::Started { id, slot, at: now, stretch, cut_from, worker });
     }
 
     fn wait(&self, _id: AttemptId) {

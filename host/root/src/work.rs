@@ -51,6 +51,8 @@ pub struct Ticket {
     pub share: Option<Arc<Share>>,
     /// Number of the attempt whose share was cut for this one.
     pub cut_from: Option<u32>,
+    /// Name of the worker that runs it; `None` for this process.
+    pub worker: Option<Arc<str>>,
 }
 
 /// Reason why a running attempt must stop.
@@ -309,6 +311,7 @@ mod tests {
             partition: Partition::new("p", Bytes::new()),
             share: None,
             cut_from: None,
+            worker: None,
         };
         let cut_off = |stop, at| {
             let outcome = Outcome::cut_off(&ticket, stop, Duration::ZERO, at);

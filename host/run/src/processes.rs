@@ -87,24 +87,35 @@ impl Keeper {
     fn keep(&self, number: usize) {
         while !self.ending.is_cancelled() {
             let begun = Instant::now();
-            match self.start(number) {
-                Err(error) => tracing::error!(worker = number, "a worker process could not be started: {error}"),
-                Ok((mut child, socket)) => {
-                    let lost = self.converse(socket);
-                    // It may be stuck in a leaf, and has nothing more to say.
-                    let _ = child.kill();
-                    let ended = child.wait();
-                    if !self.ending.is_cancelled() {
-                        let breach = ended.as_ref().is_ok_and(|status| is_breach(*status));
-                        tracing::warn!(worker = number, ?ended, %lost, breach, "a worker process ended and is replaced");
-                    }
+            let was_dropped = match self.start(number) {
+                Err(error) => {
+                    tracing::error!(worker = number, "a worker process could not be started: {error}");
+                    false
                 }
-            }
-            if begun.elapsed() < STEADY && !self.ending.is_cancelled() {
+                Ok((child, socket)) => self.live(number, child, socket),
+            };
+            // One that was dropped had an attempt that cost it its life: the next is another one.
+            if !was_dropped && begun.elapsed() < STEADY && !self.ending.is_cancelled() {
                 let ending = self.ending.clone();
                 self.runtime.block_on(async { tokio::time::timeout(PAUSE, ending.cancelled()).await.ok() });
             }
         }
+    }
+
+    /// Talks with a process until its end, and buries it. True if this process dropped it.
+    fn live(&self, number: usize, mut child: Child, socket: UnixStream) -> bool {
+        let lost = self.converse(socket);
+        // It may be stuck in a leaf, and has nothing more to say.
+        let _ = child.kill();
+        let ended = child.wait();
+        let was_dropped = matches!(lost, Lost::Protocol(_));
+        if !self.ending.is_cancelled() && !was_dropped {
+            let breach = ended.as_ref().is_ok_and(|status| is_breach(*status));
+            tracing::warn!(worker = number, ?ended, %lost, breach, "a worker process ended and is replaced");
+        } else {
+            tracing::debug!(worker = number, %lost, "a worker process was ended");
+        }
+        was_dropped
     }
 
     fn start(&self, number: usize) -> io::Result<(Child, UnixStream)> {

@@ -156,17 +156,18 @@ impl Conversation {
 
     fn started(&self, started: &Started) -> Result<(), Wrong> {
         let now = Instant::now();
-        let first = self.with(|peer| {
+        let peer = self.with(|peer| {
             peer.pause.has_started();
-            (peer.first, peer.slots)
+            (peer.name.clone(), peer.first, peer.slots)
         });
-        let first = first.unwrap_or_default();
+        let (worker, first, slots) = peer.unwrap_or_default();
         let (work, ticket, expiry) = self.held(&started.of, |held| {
             if held.started.replace(now).is_some() {
                 return Err("started an attempt twice".to_owned());
             }
             held.schedule.started(now);
-            held.ticket.slot = first.0.saturating_add(started.slot.min(first.1.saturating_sub(1)));
+            held.ticket.worker = Some(worker);
+            held.ticket.slot = first.saturating_add(started.slot.min(slots.saturating_sub(1)));
             Ok((held.query.work.clone(), held.ticket.clone(), held.expiry()))
         })?;
         work.start(&ticket, now);
@@ -279,7 +280,7 @@ impl Conversation {
             return Ok(());
         };
         let why = line(&refuse.why, MOST_REASON);
-        tracing::warn!(worker = peer.name, why, "a worker cannot run a leaf");
+        tracing::warn!(worker = &*peer.name, why, "a worker cannot run a leaf");
         peer.refused.insert(leaf, why);
         if peer.refused.len() > MOST_REFUSED { Err("refused too many leaves".to_owned()) } else { Ok(()) }
     }

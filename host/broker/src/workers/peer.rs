@@ -76,7 +76,7 @@ pub(super) struct Origin {
 
 /// A worker.
 pub(super) struct Peer {
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     pub(super) version: String,
     pub(super) slots: u32,
     waiting: u32,
@@ -121,7 +121,7 @@ impl Peer {
         now: Instant,
     ) -> Self {
         Self {
-            name: join.name,
+            name: join.name.into(),
             version: join.version,
             slots: join.slots.clamp(1, MAX_WORKER_SLOTS),
             waiting: join.waiting.min(MAX_WORKER_WAITING),

@@ -161,7 +161,7 @@ impl Shared {
         let mut state = self.state.lock();
         let State { peers, drained, .. } = &mut *state;
         let mut count = 0;
-        for peer in peers.values_mut().filter(|peer| peer.name == name) {
+        for peer in peers.values_mut().filter(|peer| *peer.name == *name) {
             peer.leave();
             peer.origin.process.into_iter().for_each(|process| drained.add(process));
             count += 1;

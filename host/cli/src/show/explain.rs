@@ -207,10 +207,10 @@ fn slots(page: &mut Page, model: &Model) {
         page.wrapped(2, Line::new().put(words));
     }
     if used.len() <= MAX_SLOTS {
-        used.iter().for_each(|slot| slot_row(page, slot));
+        used.iter().for_each(|slot| slot_row(page, model, slot));
     } else {
-        slot_row(page, most);
-        slot_row(page, least);
+        slot_row(page, model, most);
+        slot_row(page, model, least);
         page.line(Line::new().tone(Tone::Dim, "(the busiest and the idlest)"));
     }
 }
@@ -221,14 +221,15 @@ fn slots(page: &mut Page, model: &Model) {
     clippy::cast_sign_loss,
     reason = "a share of few columns"
 )]
-fn slot_row(page: &mut Page, slot: &Slot) {
+fn slot_row(page: &mut Page, model: &Model, slot: &Slot) {
     let filled = ((slot.share * BAR as f64).round() as usize).min(BAR);
     let bar = format!("{}{}", "█".repeat(filled), "·".repeat(BAR - filled));
     let name = pad(&format!("slot {}", slot.slot), 9);
     let part = pad_left(&percent(slot.share), 8);
     let number = plural(slot.attempts, "attempt", "attempts");
     let warm = if slot.warm > 0 { format!(", {} warm", count(slot.warm)) } else { String::new() };
-    page.line(Line::new().put(format!("{name}{bar}{part}   {number}{warm}")));
+    let worker = model.workers.get(&slot.slot).map(|worker| format!(", worker {worker}")).unwrap_or_default();
+    page.line(Line::new().put(format!("{name}{bar}{part}   {number}{warm}{worker}")));
 }
 
 fn troubles(page: &mut Page, model: &Model) {

@@ -76,6 +76,7 @@ impl Stream {
                 weight: 1,
                 units: None,
                 cut_from: None,
+                worker: None,
             },
         )
     }
@@ -132,7 +133,11 @@ impl Stream {
     ) -> Self {
         let key = key(partition);
         let units = cut_from.map(|_| (part.begin, part.end));
-        self.at(from, EventKind::AttemptStarted { partition, key, attempt, slot, weight: 1, units, cut_from }).at(
+        self.at(
+            from,
+            EventKind::AttemptStarted { partition, key, attempt, slot, weight: 1, units, cut_from, worker: None },
+        )
+        .at(
             to,
             EventKind::AttemptEnded {
                 partition,

@@ -5,6 +5,8 @@ pub mod build;
 pub mod figures;
 pub mod path;
 
+use std::collections::BTreeMap;
+
 use frond_root::event::GatherEnd;
 use frond_root::{Coverage, FailureKind, Floor, Reason, Status, Usage};
 
@@ -40,6 +42,8 @@ pub struct Model {
     pub troubles: Vec<Trouble>,
     /// The use of all attempts: the sum, and the maximum of memory.
     pub usage: Usage,
+    /// Names of the workers whose slots ran attempts, sanitised, by slot.
+    pub workers: BTreeMap<u32, Box<str>>,
     /// Number of attempts that ran in warm instances.
     pub warm: u64,
     /// Number of attempts that took the half of another one's rest.

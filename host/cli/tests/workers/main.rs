@@ -8,6 +8,8 @@
     reason = "helpers of tests stop the test where it is"
 )]
 
+mod faults;
+mod isolated;
 #[path = "../kit/mod.rs"]
 mod kit;
 mod serving;

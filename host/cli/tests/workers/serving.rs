@@ -14,18 +14,18 @@ use super::worker;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running server of the examples' apps, with a state of its own.
-struct Server {
-    running: Running,
+pub(super) struct Server {
+    pub(super) running: Running,
     address: String,
-    folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl Server {
-    fn start(args: &[&str], settings: &str) -> Self {
+    pub(super) fn start(args: &[&str], settings: &str) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), args, settings)
     }
 
-    fn start_in(folder: tempfile::TempDir, args: &[&str], settings: &str) -> Self {
+    pub(super) fn start_in(folder: tempfile::TempDir, args: &[&str], settings: &str) -> Self {
         let file = folder.path().join("server.toml");
         std::fs::write(&file, format!("watch = false\nslots = 2\nstate = \"state\"\n{settings}")).unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
@@ -44,7 +44,7 @@ impl Server {
     }
 
     /// Sends a request, and returns the status and the body.
-    fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+    pub(super) fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let head = format!(
@@ -66,12 +66,12 @@ impl Server {
     }
 
     /// Runs a command against the server.
-    fn frond(&self, args: &[&str]) -> Frond {
+    pub(super) fn frond(&self, args: &[&str]) -> Frond {
         frond(args).args(["--server", &format!("http://{}", self.address)])
     }
 
     /// The workers that the server lists, once they are as `wanted`.
-    fn workers_once(&self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    pub(super) fn workers_once(&self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         loop {
             let list = self.frond(&["workers", "list", "--format", "json"]).run().expect(0).json();
             let workers = list["workers"].as_array().unwrap().clone();
@@ -81,13 +81,13 @@ impl Server {
         }
     }
 
-    fn metric(&self, name: &str) -> f64 {
+    pub(super) fn metric(&self, name: &str) -> f64 {
         let (_, text) = self.send("GET", "/metrics", "");
         let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}: {text}"));
         line.trim().parse().unwrap()
     }
 
-    fn end(mut self) -> Ended {
+    pub(super) fn end(mut self) -> Ended {
         self.running.signal("TERM");
         self.running.end()
     }

@@ -37,6 +37,10 @@ function bar(axis, kind, from, to, title) {
   return box && h("span", { class: `bar bar-${kind}`, style: box, title });
 }
 
+function workerWords(attempt) {
+  return attempt.worker ? ` on the worker ${attempt.worker}` : "";
+}
+
 function waitWords(attempt) {
   return attempt.waited > 0 ? `, of which it waited ${duration(attempt.waited)} without a slot` : "";
 }
@@ -80,7 +84,7 @@ export function laneBars(model, lane, axis, critical) {
       if (depth === 0 && one.start > one.queued) bars.push(queued);
       const warm = one.earlier > 0 ? `, instance ${instanceWords(one)}` : "";
       const share = one.units ? `, units ${shareWords(one)}` : "";
-      const words = `attempt ${one.number}: ${fateWords(one)} after ${duration(timeOf(one))}${waitWords(one)}${warm}${share}`;
+      const words = `attempt ${one.number}: ${fateWords(one)} after ${duration(timeOf(one))}${workerWords(one)}${waitWords(one)}${warm}${share}`;
       for (const ran of runBars(axis, one, words)) {
         if (depth > 0) ran.classList.add("bar-thin", `bar-thin-${depth}`);
         if (critical && !ran.classList.contains("bar-waiting")) ran.classList.add("bar-critical");

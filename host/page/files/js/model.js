@@ -204,6 +204,7 @@ function attemptStarted(model, event, at) {
     partition: event.partition,
     number: event.attempt,
     slot: event.slot,
+    worker: event.worker ?? null,
     queued: Math.min(queued, at),
     start: at,
     end: at,

@@ -1,5 +1,6 @@
-//! Order of claims between all queries of a runner: foreground queries, fair between tenants; then
-//! background work, by weight; and once nobody has anything to claim, a cut.
+//! Order of claims between all queries of a runner: foreground queries, fair between tenants, and
+//! once they have nothing to claim, a cut of one of them; then the same of background work, by
+//! weight. Background work never keeps a foreground query from a slot that could help it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,27 +65,22 @@ impl<Q: ClaimSource> ClaimOrder<Q> {
         self.foreground.iter().chain(&self.background)
     }
 
-    /// Claims for a free slot: with `claim` from the first query that has something, or else with
-    /// `cut`. From background work only if the slot `may_run_background`.
+    /// Claims for a free slot: with `claim` from the first foreground query that has something, or
+    /// else with `cut`; then in the same way from background work, if the slot `may_run_background`.
     pub fn claim<R>(
         &mut self,
         now: Instant,
         may_run_background: bool,
-        claim: impl FnMut(&Arc<Q>) -> Option<R>,
-        cut: impl FnMut(&Arc<Q>) -> Option<R>,
+        mut claim: impl FnMut(&Arc<Q>) -> Option<R>,
+        mut cut: impl FnMut(&Arc<Q>) -> Option<R>,
     ) -> Option<R> {
-        self.first(now, may_run_background, claim).or_else(|| self.first(now, may_run_background, cut))
-    }
-
-    /// Takes from the first query that has something.
-    fn first<R>(
-        &mut self,
-        now: Instant,
-        may_run_background: bool,
-        mut take: impl FnMut(&Arc<Q>) -> Option<R>,
-    ) -> Option<R> {
-        let taken = self.foreground.claim(now, &mut take);
-        taken.or_else(|| may_run_background.then(|| self.first_background(take)).flatten())
+        if let Some(taken) = self.foreground.claim(now, &mut claim).or_else(|| self.foreground.claim(now, &mut cut)) {
+            return Some(taken);
+        }
+        if !may_run_background {
+            return None;
+        }
+        self.first_background(claim).or_else(|| self.first_background(cut))
     }
 
     /// Takes from the background query with the least leaf time per weight.

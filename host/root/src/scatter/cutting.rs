@@ -45,7 +45,8 @@ impl Scatter {
             lock(&self.shares).insert(id, share.clone());
         }
         let deadline = self.deadline_of(now);
-        Some(Ticket { id, slot, claimed: now, deadline, limit: self.limit_of(now), partition, share, cut_from })
+        let limit = self.limit_of(now);
+        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from, worker: None })
     }
 
     /// Time by which an attempt that began at `started` must have ended.

@@ -1,5 +1,7 @@
 //! Reports of runners to the query.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -21,6 +23,8 @@ pub enum Report {
         stretch: Option<Stretch>,
         /// Number of the attempt whose share was cut for this one.
         cut_from: Option<u32>,
+        /// Name of the worker that runs it; `None` for this process.
+        worker: Option<Arc<str>>,
     },
     /// A leaf ended.
     Ended {

@@ -39,7 +39,16 @@ fn started(at: u64, partition: u32, slot: u32) -> Event {
     let key = format!("p{partition}").as_str().into();
     Event {
         at,
-        kind: EventKind::AttemptStarted { partition, key, attempt: 1, slot, weight: 2, units: None, cut_from: None },
+        kind: EventKind::AttemptStarted {
+            partition,
+            key,
+            attempt: 1,
+            slot,
+            weight: 2,
+            units: None,
+            cut_from: None,
+            worker: None,
+        },
     }
 }
 

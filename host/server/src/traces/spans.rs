@@ -77,6 +77,7 @@ struct Began {
     at: u64,
     key: PartitionKey,
     cut_from: Option<u32>,
+    worker: Option<String>,
 }
 
 /// The root span.
@@ -149,8 +150,8 @@ impl Tree {
                 let attributes = vec![KeyValue::new("frond.partitions", int(*partitions))];
                 Some(Child { attributes, ..child("plan", 0, event.at) })
             }
-            EventKind::AttemptStarted { partition, attempt, key, cut_from, .. } => {
-                let began = Began { at: event.at, key: key.clone(), cut_from: *cut_from };
+            EventKind::AttemptStarted { partition, attempt, key, cut_from, worker, .. } => {
+                let began = Began { at: event.at, key: key.clone(), cut_from: *cut_from, worker: worker.clone() };
                 self.attempts.insert((*partition, *attempt), began);
                 None
             }
@@ -167,6 +168,7 @@ impl Tree {
                     KeyValue::new("frond.waited_us", int(*waited)),
                 ];
                 attributes.extend(began.cut_from.map(|from| KeyValue::new("frond.cut_from", i64::from(from))));
+                attributes.extend(began.worker.map(|worker| KeyValue::new("frond.worker", worker)));
                 if let Some(part) = part {
                     attributes.push(KeyValue::new("frond.part.begin", int(part.begin)));
                     attributes.push(KeyValue::new("frond.part.done", int(part.done)));
@@ -257,6 +259,7 @@ mod tests {
             weight: 1,
             units: None,
             cut_from: None,
+            worker: None,
         };
         let ended = EventKind::AttemptEnded {
             partition,

@@ -120,7 +120,10 @@ impl Builder {
 
     fn attempt(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::AttemptStarted { partition, key, attempt, slot, units, cut_from, .. } => {
+            EventKind::AttemptStarted { partition, key, attempt, slot, units, cut_from, worker, .. } => {
+                if let Some(worker) = worker {
+                    self.model.workers.insert(*slot, sanitise(worker, MAX_KEY).into());
+                }
                 // The rest of a running attempt waits for nothing before it is cut off.
                 let scattered = if cut_from.is_some() { event.at } else { self.model.scattered() };
                 let queued = self.retries.remove(&(*partition, *attempt)).unwrap_or(scattered);

@@ -73,10 +73,10 @@ impl Slot {
 }
 
 #[test]
-fn foreground_goes_before_background_and_claims_before_cuts() {
+fn foreground_and_its_cuts_go_before_background() {
     let mut slot = Slot::of([query("job", Some(1), 1, 1), query("asked", None, 1, 1)]);
     let turns: Vec<_> = std::iter::from_fn(|| slot.turn(true)).collect();
-    assert_eq!(turns, [("asked", false), ("job", false), ("asked", true), ("job", true)]);
+    assert_eq!(turns, [("asked", false), ("asked", true), ("job", false), ("job", true)]);
 }
 
 #[test]

@@ -18,13 +18,15 @@ impl GatherLoop<'_> {
             return;
         }
         let (at, kind) = match report {
-            Report::Started { id, slot, at, stretch, cut_from } => {
+            Report::Started { id, slot, at, stretch, cut_from, worker } => {
                 let weight = self.scatter.plan().get(id.partition).map_or(0, |partition| partition.weight);
                 let AttemptId { partition, number: attempt } = *id;
                 let key = self.key(partition);
                 let units = stretch.map(|stretch| (stretch.begin, stretch.end));
                 let slot = *slot;
-                (at, EventKind::AttemptStarted { partition, key, attempt, slot, weight, units, cut_from: *cut_from })
+                let cut_from = *cut_from;
+                let worker = worker.as_deref().map(str::to_owned);
+                (at, EventKind::AttemptStarted { partition, key, attempt, slot, weight, units, cut_from, worker })
             }
             Report::Ended { id, slot, at, outcome, part } => {
                 let AttemptId { partition, number: attempt } = *id;
