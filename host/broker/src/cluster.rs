@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::nats::{RootSide, WorkerSide};
 use crate::session::Settings;
-use crate::worker::{Introduction, LeafLoader, serve};
+use crate::worker::{Introduction, LeafLoader, PartialCache, serve_one_of};
 use crate::workers::Workers;
 
 /// Talks with each worker that the root hears of. Dropping the future gives all of them up.
@@ -43,6 +43,7 @@ pub async fn serve_roots(
     loader: Arc<dyn LeafLoader>,
     draining: CancellationToken,
 ) {
+    let cache = PartialCache::default();
     let mut sessions = JoinSet::new();
     loop {
         tokio::select! {
@@ -51,10 +52,11 @@ pub async fn serve_roots(
                 let settings = settings.clone();
                 let introduction = introduction.clone();
                 let loader = loader.clone();
+                let cache = cache.clone();
                 let draining = draining.clone();
                 sessions.spawn(async move {
                     tracing::info!(root = %peer.name, id = %peer.id, "joined a root");
-                    let lost = serve(carrier, settings, &introduction, loader, draining).await;
+                    let lost = serve_one_of(carrier, settings, &introduction, loader, cache, draining).await;
                     tracing::info!(root = %peer.name, id = %peer.id, %lost, "left a root");
                 });
             }

@@ -5,9 +5,14 @@
 //! clock. The root owns the shares of all partitions, and leases their units to workers.
 
 mod fields;
+mod memo;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use prost::Message as _;
+
+pub use memo::{Forget, Held, KeptPartial, MemoOf, RangeOf, Recall};
 
 /// The most bytes of one pull of a content.
 pub const MAX_PULL: u64 = 1 << 20;
@@ -17,17 +22,24 @@ pub const MOST_PULLED_AHEAD: usize = 256;
 pub const MAX_INLINE: u64 = 256 << 10;
 /// The most attempts on their way to a worker, for each of its slots.
 pub const MOST_AHEAD: usize = 64;
+/// The longest time of a leaf: a year.
+pub const MOST_TIME: Duration = Duration::from_secs(365 * 86_400);
+/// The most bytes of a memo's key.
+pub const MAX_MEMO: usize = 64;
 /// Smaller bytes are copied if they are kept for long: the packet that they came in may be as large
 /// as two of them.
 const SMALL: usize = 256 << 10;
-/// The most attempts in one frame that gives them back.
+/// The most attempts in one frame that gives them back, or says that they are stored.
 pub const MOST_GIVEN_BACK: usize = 1024;
 
 /// One frame.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Frame {
     /// Content; `None` in a frame of a later version of the protocol.
-    #[prost(oneof = "Said", tags = "1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26")]
+    #[prost(
+        oneof = "Said",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27"
+    )]
     pub said: Option<Said>,
 }
 
@@ -58,6 +70,15 @@ pub enum Said {
     /// The worker is to give back the attempts of a query that no slot has claimed.
     #[prost(message, tag = "8")]
     Return(Return),
+    /// Partials of attempts are stored: the worker need not keep them.
+    #[prost(message, tag = "9")]
+    Stored(Stored),
+    /// The root asks for the partials that the worker keeps under a memo.
+    #[prost(message, tag = "10")]
+    Recall(Recall),
+    /// Partials that the worker kept under a memo are stored.
+    #[prost(message, tag = "11")]
+    Forget(Forget),
     /// The worker introduces itself: its first frame.
     #[prost(message, tag = "16")]
     Join(Join),
@@ -91,6 +112,9 @@ pub enum Said {
     /// The worker takes no more attempts.
     #[prost(message, tag = "26")]
     Drain(Drain),
+    /// The worker hands over a partial that it keeps under a memo, or has no more.
+    #[prost(message, tag = "27")]
+    Held(Held),
 }
 
 /// An attempt of a query.
@@ -128,6 +152,9 @@ pub struct Open {
     /// Weight of a background query.
     #[prost(uint32, optional, tag = "6")]
     pub background: Option<u32>,
+    /// Memo under which the worker keeps what the root has not stored.
+    #[prost(message, optional, tag = "7")]
+    pub memo: Option<MemoOf>,
 }
 
 /// Code of a leaf.
@@ -303,6 +330,9 @@ pub struct Join {
     /// Name of its engine: compiled code of another engine is of no use to it.
     #[prost(string, tag = "5")]
     pub engine: String,
+    /// True if it keeps partials under memos.
+    #[prost(bool, tag = "6")]
+    pub keeps: bool,
 }
 
 /// A worker lacks a leaf's code.
@@ -471,6 +501,26 @@ pub struct Pull {
 /// The worker takes no more attempts.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Drain {}
+
+/// Partials of attempts are stored.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Stored {
+    /// The partials.
+    #[prost(message, repeated, tag = "1")]
+    pub partials: Vec<StoredPartial>,
+}
+
+/// Stored partial.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct StoredPartial {
+    /// The attempt.
+    #[prost(message, required, tag = "1")]
+    pub of: AttemptOf,
+    /// Unit up to which the partial of a running attempt covers its share; `None` once the attempt
+    /// has ended.
+    #[prost(uint64, optional, tag = "2")]
+    pub until: Option<u64>,
+}
 
 /// Copies small bytes out of the packet that they came in, to be kept for long.
 pub(crate) fn owned(bytes: Bytes) -> Bytes {

@@ -7,6 +7,7 @@
 mod content;
 mod inbox;
 mod load;
+mod partial_cache;
 mod read_ahead;
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use frond_root::{LeafRunner, Work};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,8 +25,12 @@ use content::Pulls;
 use inbox::Inbox;
 use load::Load;
 
+pub use partial_cache::PartialCache;
+
 use crate::carrier::Carrier;
-use crate::frames::{self, AttemptOf, Code, Drain, GivenBack, Join, Need, Open, Order, Refuse, Run, Said};
+use crate::frames::{
+    self, AttemptOf, Code, Drain, GivenBack, Held, Join, Need, Open, Order, Recall, Refuse, Run, Said,
+};
 use crate::label::{MAX_LABEL, line};
 use crate::session::{self, FrameReceiver, FrameSender, Lost, Settings};
 
@@ -67,8 +72,7 @@ pub trait LeafLoader: Send + Sync {
     fn load(&self, code: LeafCode) -> Loaded;
 }
 
-/// Runs leaves for the root at the other end of the carrier, until the session is lost. Once
-/// `draining`, it takes no more attempts, and the session ends after those that run.
+/// Runs leaves for the only root of this worker: see [`serve_one_of`].
 pub async fn serve(
     carrier: Carrier,
     settings: Settings,
@@ -76,17 +80,33 @@ pub async fn serve(
     loader: Arc<dyn LeafLoader>,
     draining: CancellationToken,
 ) -> Lost {
+    serve_one_of(carrier, settings, introduction, loader, PartialCache::default(), draining).await
+}
+
+/// Runs leaves for the root at the other end of the carrier, until the session is lost. Once
+/// `draining`, it takes no more attempts, and the session ends after those that run. All sessions
+/// of a worker share its cache of partials.
+pub async fn serve_one_of(
+    carrier: Carrier,
+    settings: Settings,
+    introduction: &Introduction,
+    loader: Arc<dyn LeafLoader>,
+    cache: PartialCache,
+    draining: CancellationToken,
+) -> Lost {
     let (sender, receiver) = session::open(carrier, settings);
     let Introduction { name, slots, waiting, engine } = introduction.clone();
     let name = line(&name, MAX_LABEL);
     let load = Arc::new(Load::new(slots, waiting));
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    sender.post(frames::encoded(Said::Join(Join { name, slots, waiting, version, engine })));
+    sender.post(frames::encoded(Said::Join(Join { name, slots, waiting, version, engine, keeps: true })));
     let pulls = Pulls::new(sender.clone());
     let (told, loaded) = mpsc::unbounded_channel();
     let leaves = HashMap::new();
     let inboxes = HashMap::new();
-    let mut session = Session { sender, pulls, load, loader, told, leaves, inboxes, is_draining: false };
+    let recalls = Arc::new(Semaphore::new(MOST_RECALLS));
+    let mut session =
+        Session { sender, pulls, load, loader, cache, recalls, told, leaves, inboxes, is_draining: false };
     session.run(receiver, loaded, draining).await
 }
 
@@ -94,8 +114,11 @@ impl Drop for Session {
     /// Stops the leaves of a root that is lost, also when the session's future is dropped.
     fn drop(&mut self) {
         self.pulls.close();
+        if self.inboxes.values().any(|query| query.inbox.is_cached()) {
+            self.cache.expire_later();
+        }
         for query in self.inboxes.values() {
-            query.inbox.close(false);
+            query.inbox.lose();
         }
         // What the leaves still say is of no use to the root: it has others run what is left.
         self.sender.close();
@@ -104,6 +127,9 @@ impl Drop for Session {
 
 /// The most leaves of one root.
 const MOST_LEAVES: usize = 10_000;
+
+/// The most recalls of one root that are being answered.
+const MOST_RECALLS: usize = 10_000;
 
 /// State of a leaf's code.
 enum Leaf {
@@ -138,6 +164,8 @@ struct Session {
     pulls: Arc<Pulls>,
     load: Arc<Load>,
     loader: Arc<dyn LeafLoader>,
+    cache: PartialCache,
+    recalls: Arc<Semaphore>,
     told: mpsc::UnboundedSender<LoadResult>,
     leaves: HashMap<Bytes, Leaf>,
     /// Queries by number.
@@ -191,10 +219,19 @@ impl Session {
             }
             Said::Stop(stop) => {
                 if let Some(query) = self.inboxes.remove(&stop.query) {
-                    query.inbox.close(stop.is_late);
+                    query.inbox.stop(stop.is_late);
                     self.load.closed(query.bytes);
                 }
             }
+            Said::Stored(stored) => {
+                for partial in &stored.partials {
+                    if let Some(query) = self.inboxes.get(&partial.of.query) {
+                        query.inbox.stored(partial);
+                    }
+                }
+            }
+            Said::Recall(recall) => self.recall(recall)?,
+            Said::Forget(forget) => self.cache.forget(&forget.key, &forget.partials),
             Said::Content(content) => self.pulls.answered(content),
             Said::Leave(_) => self.drain(),
             // Frames for roots, and those of later versions.
@@ -224,14 +261,15 @@ impl Session {
     }
 
     /// Begins a query, once its leaf is there.
-    fn open(&mut self, open: Open) -> Result<(), String> {
+    fn open(&mut self, mut open: Open) -> Result<(), String> {
         let query = open.query;
         if self.inboxes.contains_key(&query) {
             return Err("opened a query twice".to_owned());
         }
         let bytes = self.load.open(&open)?;
         let leaf = Bytes::copy_from_slice(&open.leaf);
-        let inbox = Inbox::new(open, self.sender.clone(), self.pulls.clone(), self.load.clone());
+        let cached = open.memo.take().and_then(|memo| self.cache.open(memo));
+        let inbox = Inbox::new(open, self.sender.clone(), self.pulls.clone(), self.load.clone(), cached);
         if let Some(runner) =
             self.loader.known(&leaf).filter(|_| !matches!(self.leaves.get(&leaf), Some(Leaf::Ready(_))))
         {
@@ -301,6 +339,34 @@ impl Session {
                 self.leaves.insert(leaf.clone(), Leaf::Refused(why));
             }
         }
+    }
+
+    /// Hands the partials under a memo over. An error is what the root did wrong.
+    fn recall(&self, recall: Recall) -> Result<(), String> {
+        let Ok(permit) = self.recalls.clone().try_acquire_owned() else {
+            return Err("recalls too much at once".to_owned());
+        };
+        let Recall { recall, key } = recall;
+        let key = Bytes::copy_from_slice(&key);
+        let cache = self.cache.clone();
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            // Partials that come while others are sent are for the next recall.
+            let end = cache.end();
+            let mut next = 0;
+            loop {
+                let partial = cache.first(&key, next..end);
+                let after = partial.as_ref().map(|partial| partial.number + 1);
+                // A lost root needs the others no more.
+                let is_sent = sender.send(frames::encoded(Said::Held(Held { recall, partial }))).await.is_ok();
+                match after.filter(|_| is_sent) {
+                    Some(after) => next = after,
+                    None => return,
+                }
+            }
+        });
+        Ok(())
     }
 
     /// Takes no more attempts.

@@ -10,16 +10,19 @@ mod drained;
 mod orders;
 mod peer;
 mod queries;
+mod recall;
 mod runner;
 mod shared;
 mod source;
 mod supplies;
 mod tally;
+mod unstored;
 mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use frond_root::LeafRunner;
 use tokio::time::{Instant, timeout};
 
@@ -33,6 +36,7 @@ use runner::WorkersRunner;
 use shared::Shared;
 
 pub use peer::MAX_WORKER_SLOTS;
+pub use recall::{HeldPartial, HeldPartials};
 pub use source::{LeafCodes, LeafSource, ShippedCode};
 pub use tally::Tally;
 
@@ -141,6 +145,17 @@ impl Workers {
         };
         // Those that have joined by then are there.
         let _ = timeout(time, all).await;
+    }
+
+    /// Asks all workers for the partials that they keep under a memo's key, and waits for them, for
+    /// `time` at most.
+    pub async fn recall(&self, key: Bytes, time: Duration) -> HeldPartials {
+        self.shared.recall(key, time).await
+    }
+
+    /// Has workers forget what they kept: it is stored.
+    pub fn forget(&self, held: &HeldPartials) {
+        self.shared.forget(held);
     }
 
     /// All workers, in the order in which they joined.

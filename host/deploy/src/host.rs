@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use frond_run::{Machine, Slots};
+use frond_run::{Crew, Machine, Slots};
 use tokio::runtime::Handle;
 
 /// Engine, threads and runtime shared by all apps of the process.
@@ -14,4 +14,6 @@ pub struct Host {
     pub threads: Slots,
     /// Runtime for host calls and canaries.
     pub runtime: Handle,
+    /// Workers that run leaves, if there may be any.
+    pub crew: Option<Arc<Crew>>,
 }

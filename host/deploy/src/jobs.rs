@@ -1,11 +1,12 @@
 //! Apps as jobs use them: the provider that `frond_jobs` asks for versions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use frond_jobs::store::Artifact;
-use frond_jobs::{AppProvider, AppVersion, NoVersion, Wakeup};
+use frond_jobs::{AppProvider, AppVersion, JobId, KeptElsewhere, NoVersion, Wakeup};
 use frond_root::quote;
 use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Services};
 use frond_run::Question;
@@ -17,6 +18,10 @@ use crate::registry::Registry;
 use crate::version::Version;
 use crate::view::AppView;
 
+/// Time in which the workers of a broker join a server that starts.
+const SETTLING: Duration = Duration::from_millis(300);
+/// Time within which workers tell what they have kept of a job.
+const RECALL: Duration = Duration::from_secs(2);
 /// The most bytes of the reason why a version is lost; a job's detail has room for the remedy
 /// behind it.
 const MAX_LOST: usize = 3 << 10;
@@ -122,6 +127,23 @@ impl AppVersion for ServedVersion {
 
     fn content(&self, place: &str, notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure> {
         frond_app::source::reopen(place, &self.version.wired.app.dir, notes)
+    }
+
+    fn memo_key(&self, job: JobId) -> Option<Bytes> {
+        self.apps.registry.crew()?.memo_key(&job.to_string())
+    }
+
+    async fn kept(&self, key: Bytes, plan: &Plan) -> KeptElsewhere {
+        let Some(crew) = self.apps.registry.crew() else { return KeptElsewhere::default() };
+        let workers = crew.workers().clone();
+        // After a start of the server, workers join one by one.
+        workers.joined(usize::MAX, SETTLING).await;
+        workers.joined(1, RECALL).await;
+        let held = workers.recall(key, RECALL).await;
+        let largest = self.version.wired.app.limits.leaf.output;
+        let fitting = held.partials.iter().filter(|one| one.fits(plan, largest));
+        let partials = fitting.map(|one| (one.epoch, one.kept.clone())).collect();
+        KeptElsewhere { partials, forget: Some(Box::new(move || workers.forget(&held))) }
     }
 
     fn services(&self, request: &Request, events: Events) -> Services {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_jobs::store::Artifact;
 use frond_root::sync::lock;
-use frond_run::{Role, RunError};
+use frond_run::{Crew, Role, RunError};
 use tokio::sync::{broadcast, oneshot};
 
 use crate::command::{Command, CommandKind};
@@ -91,6 +91,11 @@ impl Registry {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.commands.is_ready()
+    }
+
+    /// Workers that run leaves, if there may be any.
+    pub(crate) fn crew(&self) -> Option<&Crew> {
+        self.shared.host.crew.as_deref()
     }
 
     /// The version of an app that serves now. Takes no lock.

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use frond_root::quote::shortened;
 use frond_root::{
-    Answer, CancellationToken, Error, Events, Failure, FailureKind, Journal, Limit, Plan, Request, Scope, Services,
-    flow,
+    Answer, CancellationToken, Error, Events, Failure, FailureKind, Journal, Limit, Memo, Plan, Request, Scope,
+    Services, flow,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -130,13 +130,12 @@ impl JobRun {
         };
         self.keep_artifact(&*app_version).await;
         let job_query = self.lease.until_available(|store| store.asked(self.job.id)).await?;
-        let journal: Arc<dyn Journal> =
-            Arc::new(StoreJournal::new(self.lease.clone(), self.job.id, self.meter.clone()));
+        let journal = Arc::new(StoreJournal::new(self.lease.clone(), self.job.id, self.meter.clone()));
         let request = self.request(&*app_version, &job_query.query);
         let services = app_version.services(&request, Events::new(vec![buffer.clone()]));
-        let services = Services { journal: Some(journal), ..services };
+        let services = Services { journal: Some(journal.clone()), ..services };
         let flow = if self.job.planned {
-            let plan = plan::recalled(&self.lease, self.job.id, &*app_version).await?;
+            let plan = self.stored_plan(&*app_version, &journal).await?;
             // Its deadline counts from here.
             let request = self.request(&*app_version, &job_query.query);
             flow::run(request, async { Ok(plan) }, services, self.lease.token()).await
@@ -168,8 +167,27 @@ impl JobRun {
             floor: self.job.floor,
             required: self.job.required.clone(),
             background: Some(self.job.weight),
+            memo: app_version.memo_key(self.job.id).map(|key| Memo { key, epoch: self.lease.epoch() }),
             ..app
         }
+    }
+
+    /// Reads the job's plan, after it has stored what the leaves of earlier owners have finished and
+    /// those owners have not stored.
+    async fn stored_plan(&self, app_version: &dyn AppVersion, journal: &StoreJournal) -> Result<Plan, Exit> {
+        let id = self.job.id;
+        let plan = plan::recalled(&self.lease, id, app_version).await?;
+        let Some(key) = app_version.memo_key(id) else { return Ok(plan) };
+        let kept = app_version.kept(key, &plan).await;
+        if kept.partials.is_empty() {
+            return Ok(plan);
+        }
+        tracing::info!(job = %id, partials = kept.partials.len(), "workers have kept finished partials of the job");
+        journal.store(kept.partials).await?;
+        if let Some(forget) = kept.forget {
+            forget();
+        }
+        plan::recalled(&self.lease, id, app_version).await
     }
 
     /// Makes the plan and stores it, within the job's timeout like everything that the flow awaits.
@@ -208,6 +226,7 @@ impl JobRun {
             .map(|(index, attempt, failure)| PartitionResult {
                 index,
                 attempt,
+                epoch: None,
                 run_ms: 0,
                 outcome: Outcome::Failed(failure),
             })

@@ -41,4 +41,4 @@ pub use service::JobService;
 pub use store::postgres;
 pub use store::sqlite;
 pub use store::{CountedStore, Job, JobStore, LateStore, StoreError, Tally};
-pub use work::{AppProvider, AppVersion, NoVersion};
+pub use work::{AppProvider, AppVersion, KeptElsewhere, NoVersion};

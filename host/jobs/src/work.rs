@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use frond_root::journal::KeptPartial;
 use frond_root::{Content, Error, Events, Failure, Notes, Plan, Request, Services};
 
+use crate::job::JobId;
 use crate::store::Artifact;
 
 /// Apps of this process.
@@ -49,6 +51,16 @@ pub enum NoVersion {
     Lost(String),
 }
 
+/// Finished partials of a job that an earlier owner has not stored.
+#[derive(Default)]
+pub struct KeptElsewhere {
+    /// The partials, each with the epoch of the lease under which its attempt ran. Several may
+    /// account for the same units: the first of them counts.
+    pub partials: Vec<(u64, KeptPartial)>,
+    /// Called once they are stored.
+    pub forget: Option<Box<dyn FnOnce() + Send>>,
+}
+
 /// A version of an app.
 #[async_trait]
 pub trait AppVersion: Send + Sync {
@@ -76,4 +88,15 @@ pub trait AppVersion: Send + Sync {
 
     /// Returns the services that run the version's leaves and merges.
     fn services(&self, request: &Request, events: Events) -> Services;
+
+    /// Returns the key under which those who run the leaves of a job keep finished partials until
+    /// they are stored; `None` if nobody does.
+    fn memo_key(&self, _job: JobId) -> Option<Bytes> {
+        None
+    }
+
+    /// Returns the partials that are kept under a key, of the units that the plan has.
+    async fn kept(&self, _key: Bytes, _plan: &Plan) -> KeptElsewhere {
+        KeptElsewhere::default()
+    }
 }

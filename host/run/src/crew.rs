@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use frond_broker::Workers;
 use frond_broker::cluster::accept_workers;
 use frond_broker::nats::{Options, connect};
 use frond_broker::session::Settings;
-use frond_root::CancellationToken;
+use frond_root::{CancellationToken, DigestWriter};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
@@ -16,6 +17,8 @@ use crate::error::RunError;
 use crate::machine::Machine;
 use crate::processes::{ProcessSettings, Processes};
 
+/// Largest file of credentials, in bytes.
+const MAX_CREDENTIALS: u64 = 64 << 10;
 /// First delay after a broker could not be reached; each further one is twice as long.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 /// Longest delay between two tries to reach a broker.
@@ -105,6 +108,22 @@ impl Crew {
             }
             result => result,
         }
+    }
+
+    /// Key under which workers keep finished partials of a job, for whoever runs it next. Only roots
+    /// that log in to the broker with the same secret know it. `None` without a broker: worker
+    /// processes end with their root.
+    #[must_use]
+    pub fn memo_key(&self, job: &str) -> Option<Bytes> {
+        let broker = self.settings.broker.as_ref()?;
+        let mut digest = DigestWriter::default();
+        digest.add_whole(b"frond-job-memo");
+        digest.add_whole(job.as_bytes());
+        digest.add_whole(broker.user.as_deref().unwrap_or_default().as_bytes());
+        digest.add_whole(broker.password.as_deref().unwrap_or_default().as_bytes());
+        let credentials = broker.credentials.as_deref().map(|path| frond_files::read_text(path, MAX_CREDENTIALS));
+        digest.add_whole(credentials.transpose().ok()?.unwrap_or_default().as_bytes());
+        Some(Bytes::copy_from_slice(&digest.finish().0))
     }
 
     /// The workers.

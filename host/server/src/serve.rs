@@ -185,7 +185,7 @@ pub(crate) async fn open(dir: &Path, config: Config) -> Result<Arc<Server>, Serv
         None => machine,
     });
     let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
-    let host = Host { machine, threads: threads.clone(), runtime: Handle::current() };
+    let host = Host { machine, threads: threads.clone(), runtime: Handle::current(), crew: crew.clone() };
     let settings = app_settings(&config, dir);
     let state = settings.state.clone();
     let apps = Registry::start(dir, settings, host)?;

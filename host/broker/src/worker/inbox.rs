@@ -10,7 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::share::{Share, Stretch};
+use frond_root::ledger::PartialRange;
+use frond_root::share::{Part, Share, Stretch};
 use frond_root::{
     AttemptId, Content, Done, Emission, Grain, Limit, Outcome, Partition, PieceSizes, StopReason, Tenant, Ticket,
     Units, Work,
@@ -21,14 +22,14 @@ use tokio::time::Instant;
 
 use super::content::{InlineContent, PulledContent, Pulls};
 use super::load::Load;
+use super::partial_cache::{CachedRun, RunPartial};
 use crate::frames::{
-    self, AttemptOf, Emitted, GivenBack, Lease, MOST_GIVEN_BACK, More, Open, Order, Said, Started, Unit, Waits, owned,
+    self, AttemptOf, Emitted, GivenBack, Lease, MOST_GIVEN_BACK, MOST_TIME, More, Open, Order, Said, Started,
+    StoredPartial, Unit, Waits, owned,
 };
 use crate::outcome::to_frame;
 use crate::session::FrameSender;
 
-/// The longest time of a leaf: a year.
-const MOST_TIME: Duration = Duration::from_secs(365 * 86_400);
 /// Bytes queued for a root above which no partials are handed over before the end of a leaf.
 const MOST_UNSENT: usize = 32 << 20;
 /// Bytes queued for a root above which the session ends: it does not read.
@@ -49,10 +50,11 @@ struct Waiting {
 }
 
 /// Attempt that a slot runs.
-#[derive(Default)]
 struct Running {
     share: Option<Arc<Share>>,
     pulled: Option<Arc<PulledContent>>,
+    /// Time of the claim.
+    claimed: Instant,
     /// The leaf that waits for more units.
     waker: Option<Waker>,
 }
@@ -66,6 +68,8 @@ pub(super) struct Inbox {
     sender: FrameSender,
     pulls: Arc<Pulls>,
     load: Arc<Load>,
+    /// Keeps what the root has not stored, if the query has a memo.
+    cached: Option<CachedRun>,
     waiting: Mutex<VecDeque<Waiting>>,
     running: Mutex<HashMap<AttemptId, Running>>,
     /// Number of claimed attempts.
@@ -84,7 +88,13 @@ impl fmt::Debug for Inbox {
 }
 
 impl Inbox {
-    pub(super) fn new(open: Open, sender: FrameSender, pulls: Arc<Pulls>, load: Arc<Load>) -> Arc<Self> {
+    pub(super) fn new(
+        open: Open,
+        sender: FrameSender,
+        pulls: Arc<Pulls>,
+        load: Arc<Load>,
+        cached: Option<CachedRun>,
+    ) -> Arc<Self> {
         let Open { query, bytes, caller, app, background, .. } = open;
         Arc::new(Self {
             query,
@@ -94,6 +104,7 @@ impl Inbox {
             sender,
             pulls,
             load,
+            cached,
             waiting: Mutex::default(),
             running: Mutex::default(),
             claimed: AtomicUsize::new(0),
@@ -156,8 +167,31 @@ impl Inbox {
         }
     }
 
-    /// Ends the query: running leaves are stopped, and what no slot has claimed is given back.
-    pub(super) fn close(&self, is_late: bool) {
+    /// Forgets what the root has stored of an attempt.
+    pub(super) fn stored(&self, stored: &StoredPartial) {
+        let id = AttemptId { partition: stored.of.partition, number: stored.of.number };
+        self.cached.iter().for_each(|cached| cached.stored(id, stored.until));
+    }
+
+    /// Ends the query: the root has stopped it.
+    pub(super) fn stop(&self, is_late: bool) {
+        self.cached.iter().for_each(CachedRun::stop);
+        self.close(is_late);
+    }
+
+    /// Ends the query: the root is lost. What it has not stored is kept.
+    pub(super) fn lose(&self) {
+        self.cached.iter().for_each(CachedRun::lose);
+        self.close(false);
+    }
+
+    /// True if the query has a memo.
+    pub(super) fn is_cached(&self) -> bool {
+        self.cached.is_some()
+    }
+
+    /// Running leaves are stopped, and what no slot has claimed is given back.
+    fn close(&self, is_late: bool) {
         self.late.store(is_late, Ordering::SeqCst);
         self.closed.store(true, Ordering::SeqCst);
         self.give_waiting_back();
@@ -220,6 +254,26 @@ impl Inbox {
     }
 }
 
+impl Inbox {
+    /// Keeps the partial of a running attempt, if it covers exact units.
+    fn keep(&self, id: AttemptId, emission: &Emission) {
+        let (Some(cached), Done::Units { begin, end, of }) = (&self.cached, emission.done) else { return };
+        let ran = self.running.lock().get(&id).map(|running| running.claimed.elapsed()).unwrap_or_default();
+        let units = Some(PartialRange { begin, end, until: end, of });
+        cached.keep(id, RunPartial { units, bytes: emission.partial.clone(), ran, has_ended: false });
+    }
+}
+
+/// Units that the partial of a success accounts for; `None` for a whole partition of which the leaf
+/// has kept nothing before. What is skipped ends with the lease: the root may have cut the rest off.
+fn accounted(part: &Part, leased: u64) -> Option<PartialRange> {
+    let Part { units: of, stretch, kept, skipped, .. } = *part;
+    let end = part.done();
+    let is_plain = part.is_whole() && !skipped && kept <= stretch.begin;
+    let until = if skipped { stretch.end.min(leased).max(end) } else { end };
+    (!is_plain).then_some(PartialRange { begin: stretch.begin, end, until, of })
+}
+
 impl Work for Inbox {
     fn query(&self) -> &Bytes {
         &self.bytes
@@ -240,7 +294,7 @@ impl Work for Inbox {
     fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
         let Waiting { id, deadline, limit, partition, pulled, share } = self.waiting.lock().pop_front()?;
         self.claimed.fetch_add(1, Ordering::SeqCst);
-        self.running.lock().insert(id, Running { share: share.clone(), pulled, waker: None });
+        self.running.lock().insert(id, Running { share: share.clone(), pulled, claimed: now, waker: None });
         Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from: None, worker: None })
     }
 
@@ -312,6 +366,7 @@ impl Work for Inbox {
     }
 
     fn emit(&self, id: AttemptId, emission: Emission) {
+        self.keep(id, &emission);
         if self.sender.queued() > MOST_UNSENT {
             // The root reads slowly. The next one has all of this one's work.
             return;
@@ -326,13 +381,19 @@ impl Work for Inbox {
 
     fn retract(&self, id: AttemptId) {
         let of = self.of(id);
+        self.cached.iter().for_each(|cached| cached.retract(id));
         self.say(Said::Emitted(Emitted { of, partial: Bytes::new(), share: None, kept: 0, is_retracted: true }));
     }
 
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant) {
         let pulled = self.running.lock().get(&ticket.id).and_then(|running| running.pulled.clone());
         pulled.iter().for_each(|pulled| pulled.close());
-        let part = ticket.share.map(|share| share.end());
+        let part = ticket.share.as_ref().map(|share| share.end());
+        if let (Some(cached), Ok(partial)) = (&self.cached, &outcome.result) {
+            let units = ticket.share.as_ref().zip(part).and_then(|(share, part)| accounted(&part, share.leased_end()));
+            // Before the root hears of it, which may store it at once.
+            cached.keep(ticket.id, RunPartial { units, bytes: partial.clone(), ran: outcome.ran, has_ended: true });
+        }
         self.say(Said::Ended(to_frame(self.of(ticket.id), outcome, part, now)));
         self.forget(ticket.id);
     }
@@ -342,3 +403,6 @@ impl Work for Inbox {
         self.forget(ticket.id);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,6 +128,7 @@ impl Conversation {
             Said::Need(need) => self.need(&need),
             Said::Refuse(refuse) => self.refuse(refuse),
             Said::GivenBack(given_back) => self.given_back(&given_back),
+            Said::Held(held) => self.shared.state.lock().recalls.answered(self.number, held),
             Said::Drain(_) => {
                 self.with(|peer| peer.is_draining = true);
                 Ok(())

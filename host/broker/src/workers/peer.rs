@@ -95,6 +95,8 @@ pub(super) struct Peer {
     /// Leaves that the worker cannot run, with the reasons.
     pub(super) refused: HashMap<Bytes, String>,
     pub(super) is_draining: bool,
+    /// True if it keeps partials under memos.
+    pub(super) keeps: bool,
     pub(super) pause: Pause,
     /// Tells the conversation that the worker is to be dropped, and why.
     pub(super) drop: Option<oneshot::Sender<Wrong>>,
@@ -135,6 +137,7 @@ impl Peer {
             opened: HashSet::new(),
             refused: HashMap::new(),
             is_draining: false,
+            keeps: join.keeps,
             pause: Pause::default(),
             drop: Some(drop),
             ended: 0,

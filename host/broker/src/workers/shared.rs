@@ -4,17 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_root::{LeafRunner, Outcome, Ticket};
+use bytes::Bytes;
+use frond_root::{LeafRunner, Outcome, StoredAttempt, Ticket};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::drained::Drained;
 use super::peer::{Held, MAX_WORKER_SLOTS, Origin, Peer, Wrong};
 use super::queries::{Queries, Query};
+use super::recall::{HeldPartials, Recalls};
 use super::tally::Counters;
+use super::unstored::UnstoredAttempts;
 use super::watch::{Verdict, next_look};
-use crate::frames::{self, AttemptOf, Join, MAX_INLINE, Open, Return, Said, Stop};
+use crate::frames::{
+    self, AttemptOf, Forget, Join, MAX_INLINE, MAX_MEMO, MOST_GIVEN_BACK, MemoOf, Open, Recall, Return, Said, Stop,
+    Stored,
+};
 use crate::session::{FrameSender, Lost, Settings};
 
 /// Workers and queries of a root.
@@ -35,6 +41,8 @@ pub(super) struct State {
     pub(super) queries: Queries,
     pub(super) drained: Drained,
     pub(super) counters: Counters,
+    pub(super) recalls: Recalls,
+    unstored: UnstoredAttempts,
     next_peer: u64,
     next_query: u64,
     /// Time of the next look at all workers.
@@ -53,6 +61,8 @@ impl Shared {
             queries: Queries::new(),
             drained: Drained::default(),
             counters: Counters::default(),
+            recalls: Recalls::default(),
+            unstored: UnstoredAttempts::default(),
             next_peer: 0,
             next_query: 0,
             next_look: Instant::now(),
@@ -94,13 +104,63 @@ impl Shared {
                 shared.nudged.notify_one();
             }
         }));
+        if query.work.memo().is_some() {
+            let shared = Arc::downgrade(self);
+            query.work.on_stored(Arc::new(move |attempts| {
+                if let Some(shared) = shared.upgrade() {
+                    shared.stored(number, attempts);
+                }
+            }));
+        }
         self.nudged.notify_one();
+    }
+
+    /// Tells workers which attempts of a query are stored.
+    fn stored(&self, query: u64, attempts: &[StoredAttempt]) {
+        let mut state = self.state.lock();
+        for (worker, partials) in state.unstored.stored(query, attempts) {
+            let Some(peer) = state.peers.get(&worker) else { continue };
+            for partials in partials.chunks(MOST_GIVEN_BACK) {
+                peer.sender.post(frames::encoded(Said::Stored(Stored { partials: partials.to_vec() })));
+            }
+        }
+    }
+
+    /// Recalls what workers keep under a key.
+    pub(super) async fn recall(&self, key: Bytes, time: Duration) -> HeldPartials {
+        let (recall, answered) = {
+            let mut state = self.state.lock();
+            let State { peers, recalls, .. } = &mut *state;
+            let keepers = || peers.iter().filter(|(_, peer)| peer.keeps);
+            let (recall, answered) = recalls.begin(key.clone(), keepers().map(|(number, _)| *number).collect());
+            for (_, peer) in keepers() {
+                peer.sender.post(frames::encoded(Said::Recall(Recall { recall, key: key.clone() })));
+            }
+            (recall, answered)
+        };
+        // Also if the future is dropped.
+        let _end = EndOnDrop { shared: self, recall };
+        // What has come by then is there.
+        let _ = timeout(time, answered.notified()).await;
+        self.state.lock().recalls.end(recall)
+    }
+
+    /// Has workers forget what they kept.
+    pub(super) fn forget(&self, held: &HeldPartials) {
+        let state = self.state.lock();
+        for (worker, numbers) in &held.numbers {
+            if let Some(peer) = state.peers.get(worker) {
+                let forget = Forget { key: held.key.clone(), partials: numbers.clone() };
+                peer.sender.post(frames::encoded(Said::Forget(forget)));
+            }
+        }
     }
 
     /// Ends a query.
     fn stop(&self, query: u64, is_late: bool) {
         let now = Instant::now();
         let mut state = self.state.lock();
+        state.unstored.stop(query);
         for ended in state.queries.remove(query) {
             ended.stopped.get_or_init(|| now);
         }
@@ -173,7 +233,7 @@ impl Shared {
     pub(super) fn claim(&self, number: u64) -> Vec<Claimed> {
         let now = Instant::now();
         let mut state = self.state.lock();
-        let State { peers, queries, .. } = &mut *state;
+        let State { peers, queries, unstored, .. } = &mut *state;
         let Some(peer) = peers.get_mut(&number) else { return Vec::new() };
         let mut claimed: Vec<Claimed> = Vec::new();
         let mut count = 0;
@@ -188,7 +248,11 @@ impl Shared {
             }
             count += 1;
             bytes = bytes.saturating_add(ticket.partition.content.size().min(MAX_INLINE));
-            peer.hold(attempt_of(&query, &ticket), query.clone(), ticket.clone());
+            let of = attempt_of(&query, &ticket);
+            if query.work.memo().is_some() {
+                unstored.add(&of, number);
+            }
+            peer.hold(of, query.clone(), ticket.clone());
             match claimed.last_mut().filter(|(last, _)| last.number == query.number) {
                 Some((_, tickets)) => tickets.push(ticket),
                 None => claimed.push((query, vec![ticket])),
@@ -256,6 +320,8 @@ impl Shared {
         let peer = {
             let mut state = self.state.lock();
             let Some(peer) = state.peers.remove(&number) else { return };
+            state.unstored.lose(number);
+            state.recalls.lose(number);
             let State { queries, counters, .. } = &mut *state;
             for held in peer.held.values() {
                 queries.ended(&held.query, None, now);
@@ -284,6 +350,18 @@ impl Shared {
     }
 }
 
+/// RAII guard that ends a recall.
+struct EndOnDrop<'a> {
+    shared: &'a Shared,
+    recall: u64,
+}
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.shared.state.lock().recalls.end(self.recall);
+    }
+}
+
 /// The most attempts that are claimed for a worker at once, and so the most in one frame.
 const MOST_ORDERS: usize = 64;
 /// Bytes of contents after which no more attempts are claimed at once: others are not kept waiting.
@@ -298,6 +376,7 @@ pub(super) fn attempt_of(query: &Query, ticket: &Ticket) -> AttemptOf {
 
 fn open(query: &Query) -> Open {
     let tenant = query.work.tenant();
+    let memo = query.work.memo().filter(|memo| memo.key.len() <= MAX_MEMO);
     Open {
         query: query.number,
         leaf: query.source.leaf.clone(),
@@ -305,6 +384,7 @@ fn open(query: &Query) -> Open {
         caller: tenant.caller.to_string(),
         app: tenant.app.to_string(),
         background: query.work.background(),
+        memo: memo.map(|memo| MemoOf { key: memo.key.clone(), epoch: memo.epoch }),
     }
 }
 
@@ -338,6 +418,9 @@ impl State {
     fn release(&mut self, number: u64, of: &AttemptOf, ran: Option<Duration>, now: Instant) -> Option<Held> {
         let peer = self.peers.get_mut(&number)?;
         let held = peer.release(of)?;
+        if ran.is_none() {
+            self.unstored.remove(of);
+        }
         if let Some(ran) = ran {
             self.counters.attempt_ended(&peer.name);
             peer.ended += 1;

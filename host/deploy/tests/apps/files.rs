@@ -181,7 +181,7 @@ async fn a_folder_with_a_frond_toml_is_one_app() {
     let machine = Arc::new(frond_run::Machine::new(2).unwrap());
     let runtime = tokio::runtime::Handle::current();
     let threads = machine.start(&runtime).unwrap();
-    let host = frond_deploy::Host { machine, threads, runtime };
+    let host = frond_deploy::Host { machine, threads, runtime, crew: None };
     let registry = frond_deploy::Registry::open(&one, settings, host).await.unwrap();
     assert_eq!(registry.apps().len(), 1);
     assert!(registry.current("pi").is_some());

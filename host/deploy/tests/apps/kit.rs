@@ -138,7 +138,7 @@ async fn open(dir: &Path, settings: Settings) -> Result<Arc<Registry>, OpenError
 fn host() -> Host {
     let machine = Arc::new(Machine::new(2).unwrap());
     let threads = machine.start(&Handle::current()).unwrap();
-    Host { machine, threads, runtime: Handle::current() }
+    Host { machine, threads, runtime: Handle::current(), crew: None }
 }
 
 /// A registry, and a subscription to its changes.

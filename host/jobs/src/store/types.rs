@@ -298,6 +298,8 @@ pub struct PartitionResult {
     pub index: u32,
     /// Attempt, from 1.
     pub attempt: u32,
+    /// Epoch of the lease under which the attempt ran; `None` for that under which it is stored.
+    pub epoch: Option<u64>,
     /// Run time of the leaf, in milliseconds.
     pub run_ms: u64,
     /// Outcome of the attempt.

@@ -1,7 +1,7 @@
 //! A processor, its apps and its store, in the test's own process.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +10,8 @@ use frond_jobs::clock::SetClock;
 use frond_jobs::processor::{Processor, Settings, Wakeup};
 use frond_jobs::sqlite::{Options, SqliteStore};
 use frond_jobs::store::{Bounds, Hook, HookedStore, Job, NewJob};
-use frond_jobs::{AppProvider, AppVersion, JobId, JobStore, NoVersion, Quotas, Tally};
+use frond_jobs::{AppProvider, AppVersion, JobId, JobStore, KeptElsewhere, NoVersion, Quotas, Tally};
+use frond_root::journal::KeptPartial;
 use frond_root::{
     CancellationToken, Content, DropGuard, Error, Events, Failure, Floor, Notes, Plan, QueryId, Request, Services,
 };
@@ -42,11 +43,14 @@ pub(crate) struct App {
     pub(crate) request: Request,
     /// True if planning never ends.
     pub(crate) hangs: bool,
+    /// Partials of earlier owners' leaves, until they are stored.
+    pub(crate) kept: Arc<Mutex<Vec<(u64, KeptPartial)>>>,
 }
 
 impl App {
     pub(crate) fn new(script: Script, merges: Merges, partitions: usize) -> Self {
-        Self { stage: Arc::new(Stage::with(script, merges)), partitions, request: request(), hangs: false }
+        let stage = Arc::new(Stage::with(script, merges));
+        Self { stage, partitions, request: request(), hangs: false, kept: Arc::default() }
     }
 }
 
@@ -73,6 +77,16 @@ impl AppVersion for App {
 
     fn content(&self, place: &str, _notes: &Arc<Notes>) -> Result<Arc<dyn Content>, Failure> {
         panic!("nothing is elsewhere: {place}")
+    }
+
+    fn memo_key(&self, job: JobId) -> Option<Bytes> {
+        Some(job.to_string().into())
+    }
+
+    async fn kept(&self, _key: Bytes, _plan: &Plan) -> KeptElsewhere {
+        let kept = self.kept.clone();
+        let partials = kept.lock().unwrap().clone();
+        KeptElsewhere { partials, forget: Some(Box::new(move || kept.lock().unwrap().clear())) }
     }
 
     fn services(&self, _request: &Request, events: Events) -> Services {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use frond_jobs::JobState;
 use frond_jobs::processor::LIVES;
 use frond_jobs::store::JobFilter;
+use frond_root::journal::KeptPartial;
 use frond_root::{Coverage, FailureKind};
 use frond_testkit::{Merges, Script, Turn};
 
@@ -76,5 +77,34 @@ async fn the_account_of_a_job_is_that_of_all_its_lives() {
     assert_eq!(coverage.failures.get(&FailureKind::Trap), Some(&1));
     assert!(left.account.timings.total > 0.0 && coverage.timings.total > left.account.timings.total, "{coverage:?}");
     assert!(coverage.timings.gather <= coverage.timings.total, "{coverage:?}");
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaves_that_ended_and_were_not_stored_do_not_run_again() {
+    let bench = Bench::new();
+    let id = bench.submit().await;
+    let turn = |index, _| if index < 2 { Turn::succeed() } else { Turn::never() };
+    let first = Running::start(bench.store.clone(), Arc::new(App::new(Script::by(turn), Merges::sorted(), 6)));
+    bench.until(id, |job| job.counts.done == 2).await;
+    first.kill().await;
+    bench.lapse().await;
+    let app = good();
+    let kept = |partition: u32| KeptPartial {
+        partition,
+        attempt: 1,
+        ran: Duration::from_millis(5),
+        partial: format!("kept {partition}").into(),
+        units: None,
+        replaces: 0,
+    };
+    // One that is stored already, and two that are not.
+    *app.kept.lock().unwrap() = [1, 3, 4].map(|partition| (1, kept(partition))).to_vec();
+    let second = Running::start(bench.store.clone(), app.clone());
+    let job = bench.ended(id).await;
+    assert_eq!((job.state, job.counts.done), (JobState::Succeeded, 6));
+    let ran = app.stage.leaves.counts().attempts();
+    assert_eq!(ran.keys().copied().collect::<Vec<_>>(), [2, 5], "{ran:?}");
+    assert!(app.kept.lock().unwrap().is_empty(), "whoever kept them may forget them");
     second.stop().await;
 }

@@ -22,6 +22,7 @@ async fn running(bench: &Bench, count: u32, is_in: impl Fn(u32) -> bool) -> JobI
     let results = (0..count).filter(|index| is_in(*index)).map(|index| PartitionResult {
         index,
         attempt: 1,
+        epoch: None,
         run_ms: 1,
         outcome: Outcome::Done(Bytes::from(index.to_string())),
     });
@@ -56,6 +57,7 @@ fn in_parts() -> Vec<PartitionResult> {
     let part = |index: u32, attempt, [begin, end, until]: [u64; 3]| PartitionResult {
         index,
         attempt,
+        epoch: None,
         run_ms: 1,
         outcome: Outcome::Part(
             PartialRange { begin, end, until, of: 12 },

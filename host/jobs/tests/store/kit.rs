@@ -225,7 +225,7 @@ pub(crate) fn plan(count: usize) -> PlanRecord {
 }
 
 pub(crate) fn result(index: u32, outcome: Outcome) -> PartitionResult {
-    PartitionResult { index, attempt: 1, run_ms: 7, outcome }
+    PartitionResult { index, attempt: 1, epoch: None, run_ms: 7, outcome }
 }
 
 pub(crate) fn done(index: u32) -> PartitionResult {

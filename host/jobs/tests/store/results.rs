@@ -15,6 +15,7 @@ on_both!(
     a_plan_may_be_large,
     a_plan_that_is_too_large_is_refused,
     the_first_result_of_a_partition_counts,
+    an_attempt_of_an_earlier_owner_takes_the_place_of_its_own_part,
     a_failure_is_a_result,
     many_results_are_kept_by_one_call,
     results_are_counted_and_weighed,
@@ -90,6 +91,20 @@ async fn the_first_result_of_a_partition_counts(bench: Bench) {
     assert_eq!(partials.iter().map(|one| &*one.bytes).collect::<Vec<_>>(), [b"partial 0", b"partial 1", b"partial 2"]);
     assert!(rows(&store, job).await.iter().all(|row| row.attempts == 1 && row.run_ms == 7));
     assert_eq!(get(&store, job).await.counts.done, 3);
+}
+
+async fn an_attempt_of_an_earlier_owner_takes_the_place_of_its_own_part(bench: Bench) {
+    let store = bench.store();
+    let (job, epoch) = running(&store, 1).await;
+    let own = |epoch, units| PartitionResult { epoch, ..part(0, units, Bytes::from("part")) };
+    let accepted = store.accept(job, epoch, vec![own(Some(77), [0, 3, 4])]).await.unwrap();
+    assert_eq!(accepted.fresh, [0]);
+    // The same attempt number under another epoch is another attempt.
+    let accepted = store.accept(job, epoch, vec![own(None, [0, 5, 6])]).await.unwrap();
+    assert_eq!((accepted.fresh, accepted.discarded), (vec![], 1));
+    let accepted = store.accept(job, epoch, vec![own(Some(77), [0, 12, 12])]).await.unwrap();
+    assert_eq!(accepted.fresh, [0]);
+    assert_eq!(get(&store, job).await.counts.done, 1);
 }
 
 async fn a_failure_is_a_result(bench: Bench) {

@@ -77,7 +77,7 @@ pub(crate) async fn keep<S: Sql>(
     let before = last.filter(|part| part.until > range.begin);
     let is_own = |part: &StoredPart| {
         let is_same = (part.end, part.until) == (range.end, range.until);
-        (part.begin, part.epoch, part.attempt) == (range.begin, head.epoch, attempt) && !is_same
+        (part.begin, part.epoch, part.attempt) == (range.begin, result.epoch.unwrap_or(head.epoch), attempt) && !is_same
     };
     if before.as_ref().is_some_and(|part| !is_own(part)) {
         return Ok(None);
@@ -110,7 +110,7 @@ async fn write<S: Sql>(
         sql(range.begin),
         sql(range.end),
         sql(range.until),
-        sql(head.epoch),
+        sql(result.epoch.unwrap_or(head.epoch)),
         i64::from(result.attempt),
         sql(result.run_ms),
         sql(bytes.size),

@@ -60,7 +60,7 @@ impl PendingResult {
              size = COALESCE(?7, size), blob = ?8, partial = ?9 \
              WHERE job = ?1 AND idx = ?2 AND state = 'pending' AND (units IS NULL OR ?6 IS NOT NULL) RETURNING weight",
         )?;
-        let PartitionResult { index, attempt, run_ms, outcome } = &self.result;
+        let PartitionResult { index, attempt, run_ms, outcome, .. } = &self.result;
         let mut rows = update.query(params![
             job,
             index,

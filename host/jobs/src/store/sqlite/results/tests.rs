@@ -60,7 +60,7 @@ async fn a_file_whose_partial_is_replaced_while_it_is_read_is_no_damage() {
     let (_folder, store) = open();
     let (job, epoch) = running(&store).await;
     let large = |byte| Bytes::from(vec![byte; 2 << 20]);
-    let result = |index, outcome| PartitionResult { index, attempt: 1, run_ms: 1, outcome };
+    let result = |index, outcome| PartitionResult { index, attempt: 1, epoch: None, run_ms: 1, outcome };
     let kept = |end, byte| result(1, Outcome::Part(PartialRange { begin: 0, end, until: end, of: 9 }, large(byte)));
     let whole = result(0, Outcome::Done(Bytes::from("whole")));
     store.accept(job, epoch, vec![whole, kept(1, 1)]).await.unwrap();
