@@ -339,6 +339,14 @@ fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
             "jobs.token-quota",
             "jobs.token-jobs",
             "jobs.lives",
+            "workers.local",
+            "workers.processes",
+            "workers.nats",
+            "workers.pool",
+            "workers.user",
+            "workers.password-file",
+            "workers.credentials",
+            "workers.ca",
             "limits.component",
             "limits.load",
             "limits.headers",
@@ -453,7 +461,7 @@ prop_compose! {
 }
 
 /// Keys that are no limits.
-const UNBOUNDING: [&str; 17] = [
+const UNBOUNDING: [&str; 25] = [
     "listen",
     "insecure",
     "leaves-step-back",
@@ -470,6 +478,14 @@ const UNBOUNDING: [&str; 17] = [
     "jobs.role",
     "jobs.store",
     "jobs.password-file",
+    "workers",
+    "workers.local",
+    "workers.nats",
+    "workers.pool",
+    "workers.user",
+    "workers.password-file",
+    "workers.credentials",
+    "workers.ca",
     "token.role",
 ];
 
@@ -493,10 +509,11 @@ fn spelled(table: &toml::Table, key: &str) -> String {
 #[test]
 fn settings_that_are_printed_only_if_they_are_set_are_named_in_the_docs() {
     let printed = toml::Table::try_from(Config::default()).unwrap();
-    let jobs = printed["jobs"].as_table().unwrap().clone();
+    let table = |name: &str| printed[name].as_table().unwrap().clone();
+    let tables = [(listed::keys::<Jobs>(), table("jobs")), (listed::keys::<Workers>(), table("workers"))];
     let (_, docs) = include_str!("../../../docs/operations.md").split_once("printed only if they are set: ").unwrap();
     let (docs, _) = docs.split_once("\n\n").unwrap();
-    for (keys, printed) in [(listed::keys::<Config>(), printed), (listed::keys::<Jobs>(), jobs)] {
+    for (keys, printed) in [(listed::keys::<Config>(), printed)].into_iter().chain(tables) {
         for key in keys.iter().filter(|key| !printed.contains_key(**key)) {
             let spellings = [format!("`{key}`"), format!("`[{key}]`"), format!("`[[{key}]]`")];
             assert!(spellings.iter().any(|spelling| docs.contains(spelling)), "host/docs/operations.md lacks {key}");
@@ -514,6 +531,7 @@ fn every_bound_of_the_settings_is_listed_with_its_default() {
         ("", listed::keys::<Config>(), config.clone()),
         ("limits.", listed::keys::<Limits>(), table("limits")),
         ("jobs.", listed::keys::<Jobs>(), table("jobs")),
+        ("workers.", listed::keys::<Workers>(), table("workers")),
         ("token.", listed::keys::<Token>(), token),
     ];
     let mut bounds = Vec::new();
@@ -530,7 +548,7 @@ fn every_bound_of_the_settings_is_listed_with_its_default() {
     let missing = Listed::read().missing(bounds.clone());
     assert!(missing.is_empty(), "write into {LISTED}:\n{}", missing.join("\n"));
     let known: Vec<String> = bounds.into_iter().map(|(key, _)| key).collect();
-    for prefix in ["jobs.", "token."] {
+    for prefix in ["jobs.", "workers.", "token."] {
         assert_eq!(Listed::read().unknown(prefix, &known), Vec::<String>::new(), "no such settings");
     }
 }
