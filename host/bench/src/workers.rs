@@ -3,6 +3,7 @@
 
 mod apps;
 mod faults;
+mod peers;
 
 use std::time::Duration;
 
@@ -26,14 +27,16 @@ const MILLISECOND: u64 = 60_000;
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("Workers: leaves in other processes");
     let nats = Nats::start().context("nats-server is missing (make broker-tools)")?;
-    attempts(bench, &nats)?;
+    let own = attempts(bench, &nats)?;
     milliseconds(bench)?;
     computing(bench)?;
-    faults::run(bench, &nats)
+    faults::run(bench, &nats)?;
+    peers::run(bench, own)
 }
 
-/// Cost of an attempt beyond its leaf, where leaves are so short that nothing hides it.
-fn attempts(bench: &mut Bench, nats: &Nats) -> anyhow::Result<()> {
+/// Cost of an attempt beyond its leaf, where leaves are so short that nothing hides it. Returns the
+/// seconds of an attempt on two workers behind the broker.
+fn attempts(bench: &mut Bench, nats: &Nats) -> anyhow::Result<f64> {
     let count = if bench.quick { TRIVIAL / 10 } else { TRIVIAL };
     let query = apps::keys(count);
     let faulty = &bench.guests.faulty;
@@ -61,7 +64,10 @@ fn attempts(bench: &mut Bench, nats: &Nats) -> anyhow::Result<()> {
     let [base, _, host] = &series;
     let beyond = (each(host) - each(base)) * 1e6;
     bench.report.target("an attempt on a worker behind NATS, beyond the root's slot", beyond, "µs", Bound::AtMost(2.0));
-    Ok(())
+    let _second = HostWorker::start(nats, "two")?;
+    let both = Crewed::new(faulty, apps::KEYS, Place::Broker(nats.url()))?;
+    let [both] = rounds(bench.rounds(9), [Entrant::new("two workers behind NATS", || both.ask(&query))])?;
+    Ok(each(&both))
 }
 
 /// Two worker processes against two slots, with leaves of a millisecond.

@@ -38,7 +38,7 @@ pub use run_test::RunTestArgs;
 pub use serve::{ServeArgs, ServeRole, TokenArgs, TokenRole};
 pub use test::TestArgs;
 pub use worker::{BrokerArgs, WorkerArgs, WorkersArgs};
-pub use workers::{WorkerNameArgs, WorkersVerb, WorkersVerbArgs};
+pub use workers::{WorkerDrainArgs, WorkerNameArgs, WorkersVerb, WorkersVerbArgs};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -49,6 +49,7 @@ Exit codes:
   6   no answer: the merge or the split failed
   64  the command line, the app or its input is wrong
   65  a plugin, or the app's source, refused the query
+  69  the broker of the workers cannot be reached
   70  a bug in Frond, or a machine that does not let Frond work
   130 interrupted twice";
 

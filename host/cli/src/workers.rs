@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::args::{OutputMode, WorkerNameArgs, WorkersVerb, WorkersVerbArgs};
+use crate::args::{OutputMode, WorkerDrainArgs, WorkerNameArgs, WorkersVerb, WorkersVerbArgs};
 use crate::exit::Exit;
 use crate::jobs::client::Client;
 use crate::out::{answer_line, print, stdout_is_terminal};
@@ -107,7 +107,7 @@ async fn show(client: &Client, args: &WorkerNameArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Whole)
 }
 
-async fn drain(client: &Client, args: &WorkerNameArgs) -> anyhow::Result<Exit> {
+async fn drain(client: &Client, args: &WorkerDrainArgs) -> anyhow::Result<Exit> {
     let reply = client.json::<Drained>(Method::POST, &["v1", "workers", &args.name, "drain"], &[]).await?;
     match args.format {
         OutputMode::Json => answer_line(&reply.text)?,

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use frond_root::quote::shortened;
 use frond_root::{
-    Answer, CancellationToken, Error, Events, Failure, FailureKind, Journal, Limit, Memo, Plan, Request, Scope,
-    Services, flow,
+    Answer, CancellationToken, Error, Events, Failure, FailureKind, Limit, Memo, Plan, Request, Scope, Services, flow,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;

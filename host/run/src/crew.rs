@@ -1,5 +1,6 @@
 //! Workers of a root: processes of this machine, and those that a broker knows.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -74,7 +75,7 @@ impl Crew {
         let local = if settings.is_local { u32::try_from(slots).unwrap_or(u32::MAX) } else { 0 };
         let workers = Workers::new(local, Settings::default());
         let processes = ProcessSettings { count: settings.processes, needs_wall: false };
-        let processes = Processes::start(&processes, &workers, runtime)?;
+        let processes = Processes::start(&processes, &workers)?;
         let ending = CancellationToken::new();
         Ok(Self { workers, settings, _processes: processes, runtime: runtime.clone(), ending })
     }
@@ -124,6 +125,12 @@ impl Crew {
         let credentials = broker.credentials.as_deref().map(|path| frond_files::read_text(path, MAX_CREDENTIALS));
         digest.add_whole(credentials.transpose().ok()?.unwrap_or_default().as_bytes());
         Some(Bytes::copy_from_slice(&digest.finish().0))
+    }
+
+    /// The reasons why workers cannot run leaves, each once.
+    #[must_use]
+    pub fn refusals(&self) -> BTreeSet<String> {
+        self.workers.list().into_iter().flat_map(|worker| worker.refusals).collect()
     }
 
     /// The workers.

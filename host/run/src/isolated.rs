@@ -30,7 +30,7 @@ impl Isolated {
         let _entered = runtime.enter();
         let workers = Workers::new(0, Settings::default());
         let settings = ProcessSettings { count, needs_wall: offered().is_enforced() };
-        let processes = Processes::start(&settings, &workers, runtime)?;
+        let processes = Processes::start(&settings, &workers)?;
         // The first plan counts their slots.
         runtime.block_on(workers.joined(count, PATIENCE));
         Ok(Self { workers, _processes: processes })

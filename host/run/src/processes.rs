@@ -15,13 +15,15 @@ use frond_broker::carrier::over_stream;
 use frond_broker::session::Lost;
 use frond_root::CancellationToken;
 use frond_wall::{is_breach, prepare};
-use tokio::runtime::Handle;
+use tokio::runtime::Runtime;
 
 use crate::error::RunError;
 
 /// The most private memory of a worker process, in bytes. All that was ever accessible in the pool
 /// of its instances counts, also while nobody uses it: this bounds a process that runs away.
 pub const PROCESS_MEMORY: u64 = 64 << 30;
+/// The most threads that read contents for one process at once.
+const READERS: usize = 16;
 /// Pause before a process that ended soon after its start is replaced.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Time after which the end of a process is no longer soon after its start.
@@ -54,31 +56,35 @@ impl Processes {
     ///
     /// # Errors
     /// A [`RunError::Machine`] if a thread that watches one cannot be started.
-    pub fn start(settings: &ProcessSettings, workers: &Workers, runtime: &Handle) -> Result<Self, RunError> {
+    pub fn start(settings: &ProcessSettings, workers: &Workers) -> Result<Self, RunError> {
+        let failed = |error| RunError::machine("the worker processes could not be started", error);
         let processes = Self(CancellationToken::new());
         for number in 0..settings.count {
             let keeper = Keeper {
                 settings: settings.clone(),
                 // The keeper kills a process whose conversation has ended.
                 workers: workers.clone().expendable(),
-                runtime: runtime.clone(),
+                runtime: runtime().map_err(failed)?,
                 ending: processes.0.clone(),
             };
             // The kernel ends a worker with the thread that started it.
             let thread = thread::Builder::new().name(format!("frond-process-{number}"));
-            thread
-                .spawn(move || keeper.keep(number))
-                .map_err(|error| RunError::machine("the worker processes could not be started", error))?;
+            thread.spawn(move || keeper.keep(number)).map_err(failed)?;
         }
         Ok(processes)
     }
+}
+
+/// Makes the runtime of a keeper: it outlives that of the program, which may end first.
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(READERS).build()
 }
 
 /// Keeper of one process.
 struct Keeper {
     settings: ProcessSettings,
     workers: Workers,
-    runtime: Handle,
+    runtime: Runtime,
     ending: CancellationToken,
 }
 

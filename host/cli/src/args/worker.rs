@@ -11,7 +11,13 @@ use frond_app::size::parse_size;
     frond worker --nats nats://127.0.0.1:4222\n  \
     frond worker --nats tls://broker.example:4222 --pool big --slots 16 --nats-user worker-a   # FROND_NATS_PASSWORD\n\n\
     Ctrl-C or SIGTERM: the worker takes no more attempts, ends those that run, and leaves.\n\
-    A second one: it quits at once; roots have what it had run elsewhere.")]
+    A second one: it quits at once; roots have what it had run elsewhere.\n\n\
+    Exit codes:\n  \
+    0   it has left, and what it ran has ended\n  \
+    64  the command line is wrong, or the broker refuses the worker\n  \
+    69  the broker cannot be reached\n  \
+    70  a bug in Frond, or a machine that does not let Frond work\n  \
+    130 it quit with leaves that ran")]
 pub struct WorkerArgs {
     /// The broker to join.
     #[command(flatten)]

@@ -34,7 +34,7 @@ pub enum WorkersVerb {
     Show(WorkerNameArgs),
     /// Has a worker take no more attempts from the server, and leave it once those that run have
     /// ended. Needs a token with the role `admin`, if there are tokens.
-    Drain(WorkerNameArgs),
+    Drain(WorkerDrainArgs),
 }
 
 /// `frond workers list`.
@@ -46,10 +46,23 @@ pub struct WorkersListArgs {
     pub format: OutputMode,
 }
 
-/// `frond workers show` and `frond workers drain`.
+/// `frond workers show`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  frond workers show host-a-4711")]
 pub struct WorkerNameArgs {
+    /// Name of the worker, as `frond workers list` shows it.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// How the result is shown.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: OutputMode,
+}
+
+/// `frond workers drain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  frond workers drain host-a-4711 --token-file admin.token")]
+pub struct WorkerDrainArgs {
     /// Name of the worker, as `frond workers list` shows it.
     #[arg(value_name = "NAME")]
     pub name: String,
