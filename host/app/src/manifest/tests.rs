@@ -54,7 +54,7 @@ fn an_unknown_key_is_met_with_the_closest_known_one() {
     ");
     insta::assert_snapshot!(whole("[leaf]\ncompnent = \"a\"\n"), @r"
     APP/frond.toml:2: leaf.compnent: unknown key
-    (did you mean `component`? known here: `component`, `sha256`, `build`, `instance`)
+    (did you mean `component`? known here: `component`, `sha256`, `build`, `instance`, `isolation`)
     ");
     insta::assert_snapshot!(refused("zebra = 1\n"), @r"
     APP/frond.toml:5: merge.zebra: unknown key
