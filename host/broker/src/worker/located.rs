@@ -33,7 +33,7 @@ impl LocatedContent {
     }
 
     /// Bytes of the file, unless it cannot be read.
-    fn from_file(&self, offset: u64, len: usize) -> Option<Bytes> {
+    fn read_file(&self, offset: u64, len: usize) -> Option<Bytes> {
         if self.is_lost.load(Ordering::Relaxed) {
             return None;
         }
@@ -58,7 +58,7 @@ impl Content for LocatedContent {
     }
 
     fn read(&self, offset: u64, len: usize) -> Result<Bytes, Failure> {
-        self.from_file(offset, len).map_or_else(|| self.pulled.read(offset, len), Ok)
+        self.read_file(offset, len).map_or_else(|| self.pulled.read(offset, len), Ok)
     }
 
     fn whole(&self) -> Result<Bytes, Failure> {

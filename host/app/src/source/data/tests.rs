@@ -67,7 +67,7 @@ fn a_folder_may_have_another_path_at_the_root() {
     here.write("deep/a", TEXT);
     set_modified(&here, "deep/a", fs::metadata(root.path("data/a")).unwrap().modified().unwrap());
     let mapped = format!("{}={}", shown(&root, "data"), shown(&here, "deep"));
-    assert_eq!(read(&folders(&[mapped.clone()]), &piece).unwrap().unwrap(), "one\n");
+    assert_eq!(read(&folders(std::slice::from_ref(&mapped)), &piece).unwrap().unwrap(), "one\n");
     // The longest path at the root has the file, in any order.
     let empty = tempfile::tempdir().unwrap();
     let other = format!("{}={}", root.dir().display(), empty.path().display());
