@@ -8,10 +8,12 @@ use frond_root::PartitionKey;
 
 use crate::error::Location;
 
+mod beneath;
 pub(crate) mod caller;
 mod check;
 mod content;
 mod cut;
+mod data;
 mod files;
 mod glob;
 mod inputs;
@@ -33,6 +35,7 @@ mod tests;
 
 pub use content::reopen;
 pub use cut::{MAX_PIECE, MIN_PIECE, PIECES_PER_SLOT, auto_piece};
+pub use data::{DataFolder, DataFolderError, DataFolders};
 pub use files::MAX_MADE;
 pub use glob::{Glob, MAX_GLOB, MAX_GLOBS};
 pub use inputs::Inputs;

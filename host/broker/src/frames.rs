@@ -5,6 +5,7 @@
 //! clock. The root owns the shares of all partitions, and leases their units to workers.
 
 mod fields;
+mod file;
 mod memo;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message as _;
 
+pub use file::FileOf;
 pub use memo::{Forget, Held, KeptPartial, MemoOf, RangeOf, Recall};
 
 /// The most bytes of one pull of a content.
@@ -26,6 +28,8 @@ pub const MOST_AHEAD: usize = 64;
 pub const MOST_TIME: Duration = Duration::from_secs(365 * 86_400);
 /// The most bytes of a memo's key.
 pub const MAX_MEMO: usize = 64;
+/// The most bytes of a file's path.
+pub const MAX_PATH: usize = 4096;
 /// Smaller bytes are copied if they are kept for long: the packet that they came in may be as large
 /// as two of them.
 const SMALL: usize = 256 << 10;
@@ -230,6 +234,9 @@ pub struct Order {
     /// Kind of the unit.
     #[prost(enumeration = "Unit", tag = "12")]
     pub unit: i32,
+    /// File that the content is a piece of, for a worker that may have the same one.
+    #[prost(message, optional, tag = "13")]
+    pub file: Option<FileOf>,
 }
 
 /// Kind of a unit.
@@ -333,6 +340,9 @@ pub struct Join {
     /// True if it keeps partials under memos.
     #[prost(bool, tag = "6")]
     pub keeps: bool,
+    /// True if it may have files of the root, and wants to be told of them.
+    #[prost(bool, tag = "7")]
+    pub reads_files: bool,
 }
 
 /// A worker lacks a leaf's code.

@@ -22,5 +22,5 @@ pub mod worker;
 pub mod workers;
 
 pub use carrier::Carrier;
-pub use worker::{Introduction, LeafCode, LeafLoader, PartialCache};
+pub use worker::{FileReach, Introduction, LeafCode, LeafLoader, PartialCache};
 pub use workers::{HeldPartial, HeldPartials, LeafCodes, LeafSource, ShippedCode, Tally, WorkerView, Workers};

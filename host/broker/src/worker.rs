@@ -7,6 +7,7 @@
 mod content;
 mod inbox;
 mod load;
+mod located;
 mod partial_cache;
 mod read_ahead;
 
@@ -25,6 +26,7 @@ use content::Pulls;
 use inbox::Inbox;
 use load::Load;
 
+pub use located::FileReach;
 pub use partial_cache::PartialCache;
 
 use crate::carrier::Carrier;
@@ -45,6 +47,8 @@ pub struct Introduction {
     pub waiting: u32,
     /// Name of its engine.
     pub engine: String,
+    /// Files that it reads in place of its roots, if it has any. It asks roots for their paths.
+    pub files: Option<Arc<dyn FileReach>>,
 }
 
 /// Code of a leaf, from a root.
@@ -95,18 +99,19 @@ pub async fn serve_one_of(
     draining: CancellationToken,
 ) -> Lost {
     let (sender, receiver) = session::open(carrier, settings);
-    let Introduction { name, slots, waiting, engine } = introduction.clone();
+    let Introduction { name, slots, waiting, engine, files } = introduction.clone();
     let name = line(&name, MAX_LABEL);
     let load = Arc::new(Load::new(slots, waiting));
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    sender.post(frames::encoded(Said::Join(Join { name, slots, waiting, version, engine, keeps: true })));
+    let join = Join { name, slots, waiting, version, engine, keeps: true, reads_files: files.is_some() };
+    sender.post(frames::encoded(Said::Join(join)));
     let pulls = Pulls::new(sender.clone());
     let (told, loaded) = mpsc::unbounded_channel();
     let leaves = HashMap::new();
     let inboxes = HashMap::new();
     let recalls = Arc::new(Semaphore::new(MOST_RECALLS));
     let mut session =
-        Session { sender, pulls, load, loader, cache, recalls, told, leaves, inboxes, is_draining: false };
+        Session { sender, pulls, files, load, loader, cache, recalls, told, leaves, inboxes, is_draining: false };
     session.run(receiver, loaded, draining).await
 }
 
@@ -162,6 +167,7 @@ type LoadResult = (Bytes, LoadedLeaf);
 struct Session {
     sender: FrameSender,
     pulls: Arc<Pulls>,
+    files: Option<Arc<dyn FileReach>>,
     load: Arc<Load>,
     loader: Arc<dyn LeafLoader>,
     cache: PartialCache,
@@ -269,7 +275,8 @@ impl Session {
         let bytes = self.load.open(&open)?;
         let leaf = Bytes::copy_from_slice(&open.leaf);
         let cached = open.memo.take().and_then(|memo| self.cache.open(memo));
-        let inbox = Inbox::new(open, self.sender.clone(), self.pulls.clone(), self.load.clone(), cached);
+        let files = self.files.clone();
+        let inbox = Inbox::new(open, self.sender.clone(), self.pulls.clone(), files, self.load.clone(), cached);
         if let Some(runner) =
             self.loader.known(&leaf).filter(|_| !matches!(self.leaves.get(&leaf), Some(Leaf::Ready(_))))
         {

@@ -15,7 +15,7 @@ use frond_root::call::Grants;
 use frond_run::crew::{own_name, password};
 use frond_run::processes::PROCESS_MEMORY;
 use frond_run::worker_process::{ProcessOrders, run_process};
-use frond_run::workers::{WorkerLeaves, engine};
+use frond_run::workers::{WorkerLeaves, engine, files_in};
 use frond_run::{Crew, CrewSettings, Machine, RunError, WaitLimits, usual_slots};
 use frond_server::config::Workers;
 use tokio::runtime::Handle;
@@ -66,6 +66,7 @@ async fn serve(args: &WorkerArgs) -> anyhow::Result<Exit> {
         slots: u32::try_from(slots).unwrap_or(u32::MAX),
         waiting: u32::try_from(threads.room_to_wait()).unwrap_or(u32::MAX),
         engine: engine(),
+        files: files_in(args.data.clone()),
     };
     let loader = Arc::new(WorkerLeaves::new(machine, threads, allowed(args.allow.as_deref())?, args.trust_roots));
     let mut endings = Endings::new()?;

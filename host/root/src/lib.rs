@@ -66,7 +66,7 @@ pub use ids::{PartitionKey, QueryId};
 pub use journal::Journal;
 pub use limit::{Limit, LimitKey, Scope};
 pub use notes::Notes;
-pub use plan::{Content, Grain, Partition, Plan, Units, Unreadable};
+pub use plan::{Content, FilePiece, Grain, Partition, Plan, Units, Unreadable};
 pub use progress::Progress;
 pub use request::{Floor, Memo, MergeOrder, Request, Tenant};
 pub use runner::Merger;

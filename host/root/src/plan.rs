@@ -4,6 +4,7 @@ mod stored;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,6 +42,22 @@ pub struct Units {
     pub grain: Grain,
 }
 
+/// Piece of a regular file, as another host finds it that has the same file. It has no numbers of
+/// device and inode: they differ between hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePiece {
+    /// Absolute path of the file, without `..`.
+    pub path: PathBuf,
+    /// Size of the whole file at planning, in bytes.
+    pub size: u64,
+    /// Modification time of the file at planning, as seconds and nanoseconds.
+    pub modified: (i64, u32),
+    /// First byte of the piece.
+    pub offset: u64,
+    /// Number of bytes of the piece.
+    pub len: u64,
+}
+
 /// Content of a partition, read when its leaf runs and not before.
 pub trait Content: Send + Sync + Debug {
     /// Size in bytes.
@@ -67,6 +84,11 @@ pub trait Content: Send + Sync + Debug {
     /// Address under which another process finds the content, in the notation of the planner;
     /// `None` for content of this process only.
     fn place(&self) -> Option<String> {
+        None
+    }
+
+    /// Piece of a file that is the content; `None` if it is none, or if another host cannot find it.
+    fn file(&self) -> Option<FilePiece> {
         None
     }
 

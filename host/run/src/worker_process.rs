@@ -57,7 +57,7 @@ pub fn run_process(orders: ProcessOrders) -> Result<(), RunError> {
     let machine = Arc::new(Machine::new(usize::from(slots))?);
     let threads = machine.start(runtime.handle())?;
     let waiting = u32::try_from(threads.room_to_wait()).unwrap_or(u32::MAX);
-    let introduction = Introduction { name, slots: u32::from(slots), waiting, engine: engine() };
+    let introduction = Introduction { name, slots: u32::from(slots), waiting, engine: engine(), files: None };
     let loader = Arc::new(WorkerLeaves::new(machine, threads, Grants::default(), true).running_unmetered());
     runtime.block_on(async move {
         let socket = tokio::net::UnixStream::from_std(socket).map_err(wrong)?;

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
-use frond_broker::{LeafCode, LeafCodes, LeafLoader, LeafSource, ShippedCode};
+use frond_app::source::{DataFolder, DataFolders};
+use frond_broker::{FileReach, LeafCode, LeafCodes, LeafLoader, LeafSource, ShippedCode};
 use frond_root::call::{Grants, InstanceMode, Limits};
 use frond_root::sync::lock;
-use frond_root::{DigestWriter, LeafRunner, PieceSizes};
+use frond_root::{Content, DigestWriter, FilePiece, LeafRunner, PieceSizes};
 use frond_sandbox::{GuestGrants, Leaf, LeafHost, Metering, Plugin, Role, Sandbox, Slots};
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +92,23 @@ fn name(settings: &[u8], component: &[u8]) -> Bytes {
     digest.add_whole(settings);
     digest.add_whole(component);
     Bytes::copy_from_slice(&digest.finish().0)
+}
+
+/// Files of a worker's data folders.
+#[derive(Debug)]
+struct WorkerFiles(DataFolders);
+
+impl FileReach for WorkerFiles {
+    fn content(&self, piece: &FilePiece) -> Option<Arc<dyn Content>> {
+        self.0.content(piece)
+    }
+}
+
+/// Files in these folders, which a worker reads in place of its roots; `None` without folders.
+#[must_use]
+pub fn files_in(folders: Vec<DataFolder>) -> Option<Arc<dyn FileReach>> {
+    let has_folders = !folders.is_empty();
+    has_folders.then(|| Arc::new(WorkerFiles(DataFolders::new(folders))) as Arc<dyn FileReach>)
 }
 
 /// Leaves of a worker, on its slots.

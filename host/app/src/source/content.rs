@@ -8,28 +8,40 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use frond_root::{Content, Failure, FailureKind, Grain, Notes, Units, Unreadable};
+use frond_root::{Content, Failure, FailureKind, FilePiece, Grain, Notes, Units, Unreadable};
 use serde::{Deserialize, Serialize};
 
+use super::beneath;
 use super::cut::Span;
 use super::integers::Integers;
 use super::sniff;
 use super::stamp::{Comparison, Stamp};
-use crate::paths::under;
+use crate::paths::{absolute, under};
 
 /// Folder and notes that all files of one plan share.
 #[derive(Debug)]
 pub(super) struct PlanContext {
-    /// Folder that names are relative to: the app's or the current one.
+    /// Folder that names are relative to: the app's, the current one, or one of a worker's data.
     folder: Box<Path>,
     /// True for the app's folder, which each server has in a different place.
     is_app: bool,
+    /// True if no file outside the folder is opened: another host chooses the names.
+    is_confined: bool,
     notes: Arc<Notes>,
 }
 
 impl PlanContext {
     pub(super) fn new(folder: &Path, is_app: bool, notes: &Arc<Notes>) -> Self {
-        Self { folder: folder.into(), is_app, notes: Arc::clone(notes) }
+        Self { folder: folder.into(), is_app, is_confined: false, notes: Arc::clone(notes) }
+    }
+
+    /// Context of files in a folder that another host names.
+    pub(super) fn confined(folder: &Path) -> Self {
+        Self { is_confined: true, ..Self::new(folder, false, &Arc::default()) }
+    }
+
+    fn open(&self, name: &Path) -> io::Result<File> {
+        if self.is_confined { beneath::open(&self.folder, name) } else { frond_files::open_any(&self.path(name)) }
     }
 
     /// Path of the file `name`, usable from the current folder.
@@ -70,7 +82,7 @@ impl PlannedFile {
 
     /// Opens the file again, unless it has changed.
     pub(super) fn reopen(&self) -> Result<File, Failure> {
-        let file = frond_files::open_any(&self.path()).map_err(|error| self.unreadable(&error))?;
+        let file = self.home.open(&self.name).map_err(|error| self.unreadable(&error))?;
         self.unchanged(&file)?;
         Ok(file)
     }
@@ -164,6 +176,12 @@ impl Content for Piece {
         let Span { offset, len } = self.span;
         let undivided = self.grain == Grain::Whole;
         serde_json::to_string(&Locator::Piece { file, offset, len, undivided }).ok()
+    }
+
+    fn file(&self) -> Option<FilePiece> {
+        let Self { file, span: Span { offset, len }, .. } = self;
+        let path = absolute(&file.path()).ok()?;
+        Some(FilePiece { path, size: file.size(), modified: file.stamp.modified(), offset: *offset, len: *len })
     }
 
     fn remote(&self) -> Option<u64> {

@@ -77,6 +77,16 @@ impl Stamp {
         })
     }
 
+    /// Stamp of a file that another host has planned.
+    pub(super) fn of_another_host(size: u64, (seconds, nanos): (i64, u32)) -> Self {
+        Self { size, modified: (seconds, nanos.into()), tail: None, here: None, local: false }
+    }
+
+    /// Modification time as seconds and nanoseconds.
+    pub(super) fn modified(&self) -> (i64, u32) {
+        (self.modified.0, u32::try_from(self.modified.1).unwrap_or_default())
+    }
+
     /// Device number of the file system, or 0 if unknown; `None` for a local file system.
     pub(super) fn remote(&self) -> Option<u64> {
         (!self.local).then(|| self.here.map_or(0, |here| here.device))

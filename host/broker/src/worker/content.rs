@@ -22,8 +22,9 @@ const BEYOND: u64 = 64 << 10;
 /// Bytes, or the reason why there are none.
 type Pulled = Result<Bytes, Failure>;
 
-/// Number of the next session, counted down from the largest: file systems have small numbers.
-static NEXT_ROOT: AtomicU64 = AtomicU64::new(u64::MAX);
+/// Next number under which reads are known to the pool of threads that wait for them, counted down
+/// from the largest: file systems have small numbers.
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// Pulls of one session that are not answered.
 pub(super) struct Pulls {
@@ -31,6 +32,9 @@ pub(super) struct Pulls {
     /// Number under which the pool of threads that wait for reads knows this root: one that does
     /// not answer must not hold up the reads from others.
     root: u64,
+    /// Number of the reads of files for this root: a file system that does not answer must not hold
+    /// up the reads from the root.
+    files: u64,
     next: AtomicU64,
     /// `None` once the session is lost.
     open: Mutex<Option<HashMap<u64, Weak<PullAnswer>>>>,
@@ -91,9 +95,10 @@ fn lost() -> Failure {
 
 impl Pulls {
     pub(super) fn new(sender: FrameSender) -> Arc<Self> {
-        let root = NEXT_ROOT.fetch_sub(1, Ordering::Relaxed);
+        let number = || NEXT_NUMBER.fetch_sub(1, Ordering::Relaxed);
         let open = Mutex::new(Some(HashMap::new()));
-        Arc::new(Self { sender, root, next: AtomicU64::new(0), open, ahead: AtomicUsize::new(0) })
+        let next = AtomicU64::new(0);
+        Arc::new(Self { sender, root: number(), files: number(), next, open, ahead: AtomicUsize::new(0) })
     }
 
     /// Asks for bytes.
@@ -156,6 +161,12 @@ impl PulledContent {
     /// Content of an attempt, with the attempt's share.
     pub(super) fn new(pulls: Arc<Pulls>, of: AttemptOf, size: u64, units: Units, share: Option<Arc<Share>>) -> Self {
         Self { pulls, of, size, units, share, reads: Mutex::new(Some(ReadAhead::default())) }
+    }
+
+    /// Number under which the pool of threads knows reads of the content's file, if the worker has
+    /// the file.
+    pub(super) fn file_number(&self) -> u64 {
+        self.pulls.files
     }
 
     /// Ends all reads, before the root hears that the attempt has ended: it takes none after that. A

@@ -22,9 +22,10 @@ use tokio::time::Instant;
 
 use super::content::{InlineContent, PulledContent, Pulls};
 use super::load::Load;
+use super::located::{FileReach, LocatedContent};
 use super::partial_cache::{CachedRun, RunPartial};
 use crate::frames::{
-    self, AttemptOf, Emitted, GivenBack, Lease, MOST_GIVEN_BACK, MOST_TIME, More, Open, Order, Said, Started,
+    self, AttemptOf, Emitted, FileOf, GivenBack, Lease, MOST_GIVEN_BACK, MOST_TIME, More, Open, Order, Said, Started,
     StoredPartial, Unit, Waits, owned,
 };
 use crate::outcome::to_frame;
@@ -67,6 +68,8 @@ pub(super) struct Inbox {
     background: Option<u32>,
     sender: FrameSender,
     pulls: Arc<Pulls>,
+    /// Files that are read in place of pulls, if the worker has any.
+    files: Option<Arc<dyn FileReach>>,
     load: Arc<Load>,
     /// Keeps what the root has not stored, if the query has a memo.
     cached: Option<CachedRun>,
@@ -92,6 +95,7 @@ impl Inbox {
         open: Open,
         sender: FrameSender,
         pulls: Arc<Pulls>,
+        files: Option<Arc<dyn FileReach>>,
         load: Arc<Load>,
         cached: Option<CachedRun>,
     ) -> Arc<Self> {
@@ -103,6 +107,7 @@ impl Inbox {
             background: background.map(|weight| weight.max(1)),
             sender,
             pulls,
+            files,
             load,
             cached,
             waiting: Mutex::default(),
@@ -142,7 +147,7 @@ impl Inbox {
         let pull = || Arc::new(PulledContent::new(self.pulls.clone(), self.of(id), size, units, share.clone()));
         let pulled = order.content.is_none().then(pull);
         let content: Arc<dyn Content> = match (order.content, &pulled) {
-            (None, Some(pulled)) => pulled.clone(),
+            (None, Some(pulled)) => self.located(order.file, pulled),
             (bytes, _) => Arc::new(InlineContent { bytes: bytes.unwrap_or_default(), size, units }),
         };
         let partition = Partition { key: order.key.into(), weight: order.weight.max(1), content };
@@ -151,6 +156,16 @@ impl Inbox {
         let time = Limit::time(frond_root::Scope::Query, left);
         let limit = order.limit.parse().map_or(time, |key| Limit { key, value: order.limit_value });
         Waiting { id, deadline, limit, partition, pulled, share }
+    }
+
+    /// Content that is pulled, unless the worker has its file.
+    fn located(&self, file: Option<FileOf>, pulled: &Arc<PulledContent>) -> Arc<dyn Content> {
+        let piece = file.map(|file| file.piece(pulled.size()));
+        let file = self.files.as_ref().zip(piece).and_then(|(files, piece)| files.content(&piece));
+        match file {
+            Some(file) => Arc::new(LocatedContent::new(file, pulled.clone())),
+            None => pulled.clone(),
+        }
     }
 
     /// Takes more units of an attempt's share.

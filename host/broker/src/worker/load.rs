@@ -3,13 +3,13 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::frames::{MAX_INLINE, MOST_AHEAD, Open, Order};
+use crate::frames::{MAX_INLINE, MAX_PATH, MOST_AHEAD, Open, Order};
 
 /// The most queries of one root that are not over.
 const MOST_QUERIES: usize = 10_000;
 /// The most bytes of all of them.
 const MOST_QUERY_BYTES: usize = 1 << 30;
-/// The most bytes of an order beside its content: the key of its partition.
+/// The most bytes of an order beside its content and its path: the key of its partition.
 const MOST_KEY: usize = 1 << 20;
 
 /// Load of one session.
@@ -64,5 +64,6 @@ impl Load {
 fn can_be(order: &Order) -> bool {
     let is_small = order.content.as_ref().is_none_or(|content| content.len() as u64 <= MAX_INLINE);
     let is_within = order.share.is_none_or(|share| share.begin <= share.end && share.end <= order.units);
-    is_small && is_within && order.key.len() + order.limit.len() <= MOST_KEY
+    let is_short = order.file.as_ref().is_none_or(|file| file.path.len() <= MAX_PATH);
+    is_small && is_within && is_short && order.key.len() + order.limit.len() <= MOST_KEY
 }

@@ -8,9 +8,9 @@ use frond_root::{Outcome, Usage};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::orders::{content, order};
+use super::peer::Recipient;
 use super::shared::{Claimed, Shared, attempt_of};
 use crate::frames::{self, Run, Said};
-use crate::session::FrameSender;
 
 /// The least time between two looks at all workers, however often they cause one.
 const PACE: Duration = Duration::from_millis(1);
@@ -36,18 +36,18 @@ pub(super) async fn deal_when_nudged(shared: Weak<Shared>) {
 
 /// Gives a worker its attempts, as long as it takes them.
 pub(super) fn deal(shared: &Shared, number: u64) {
-    let Some(sender) = shared.sender(number) else { return };
+    let Some(worker) = shared.recipient(number) else { return };
     loop {
         let claimed = shared.claim(number);
         if claimed.is_empty() {
             return;
         }
-        claimed.into_iter().for_each(|claimed| run(shared, number, &sender, claimed));
+        claimed.into_iter().for_each(|claimed| run(shared, &worker, claimed));
     }
 }
 
 /// Has a worker run attempts.
-fn run(shared: &Shared, number: u64, sender: &FrameSender, (query, tickets): Claimed) {
+fn run(shared: &Shared, worker: &Recipient, (query, tickets): Claimed) {
     let mut orders = Vec::with_capacity(tickets.len());
     let mut sent = Vec::with_capacity(tickets.len());
     for ticket in tickets {
@@ -56,10 +56,10 @@ fn run(shared: &Shared, number: u64, sender: &FrameSender, (query, tickets): Cla
         match content(&*ticket.partition.content) {
             Ok(content) => {
                 sent.push(of);
-                orders.push(order(&query, &ticket, content, now));
+                orders.push(order(&query, &ticket, content, worker.reads_files, now));
             }
             Err(failure) => {
-                if shared.release(number, &of, None).is_some() {
+                if shared.release(worker.number, &of, None).is_some() {
                     query.work.start(&ticket, now);
                     let outcome = Outcome {
                         result: Err(Box::new(failure)),
@@ -71,7 +71,7 @@ fn run(shared: &Shared, number: u64, sender: &FrameSender, (query, tickets): Cla
         }
     }
     if !orders.is_empty() {
-        sender.post(frames::encoded(Said::Run(Run { query: query.number, orders })));
-        shared.sent(number, &sent, Instant::now());
+        worker.sender.post(frames::encoded(Said::Run(Run { query: query.number, orders })));
+        shared.sent(worker.number, &sent, Instant::now());
     }
 }

@@ -7,7 +7,7 @@ use frond_root::{Content, Failure, Grain, PieceSizes, Ticket};
 use tokio::time::Instant;
 
 use super::queries::Query;
-use crate::frames::{MAX_INLINE, Order, ShareOf, Unit};
+use crate::frames::{FileOf, MAX_INLINE, Order, ShareOf, Unit};
 use crate::outcome::micros;
 
 /// The largest content of a file that goes to a worker with its order, in bytes: a pull would cost
@@ -33,8 +33,10 @@ pub(super) fn content(content: &dyn Content) -> Result<Option<Bytes>, Failure> {
     if fits { content.whole().map(Some) } else { Ok(None) }
 }
 
-/// Makes the order of an attempt.
-pub(super) fn order(query: &Query, ticket: &Ticket, content: Option<Bytes>, now: Instant) -> Order {
+/// Makes the order of an attempt. One without its content has the content's file, if `tells_files`.
+pub(super) fn order(query: &Query, ticket: &Ticket, content: Option<Bytes>, tells_files: bool, now: Instant) -> Order {
+    let is_told = tells_files && content.is_none();
+    let file = is_told.then(|| ticket.partition.content.file()).flatten();
     let units = ticket.partition.content.units();
     let share = ticket.share.as_deref().map(|share| {
         let leased = query.work.lease(ticket, LEASE, now).map_or(share.stretch().begin, |units| units.end);
@@ -60,5 +62,6 @@ pub(super) fn order(query: &Query, ticket: &Ticket, content: Option<Bytes>, now:
         share,
         units: units.count,
         unit: unit.into(),
+        file: file.as_ref().and_then(FileOf::new),
     }
 }

@@ -74,6 +74,14 @@ pub(super) struct Origin {
     pub(super) is_expendable: bool,
 }
 
+/// Worker as those see it who send it attempts.
+pub(super) struct Recipient {
+    pub(super) number: u64,
+    pub(super) sender: FrameSender,
+    /// True if it wants to be told of the files of contents.
+    pub(super) reads_files: bool,
+}
+
 /// A worker.
 pub(super) struct Peer {
     pub(super) name: Arc<str>,
@@ -97,6 +105,8 @@ pub(super) struct Peer {
     pub(super) is_draining: bool,
     /// True if it keeps partials under memos.
     pub(super) keeps: bool,
+    /// True if it wants to be told of the files of contents.
+    reads_files: bool,
     pub(super) pause: Pause,
     /// Tells the conversation that the worker is to be dropped, and why.
     pub(super) drop: Option<oneshot::Sender<Wrong>>,
@@ -138,11 +148,17 @@ impl Peer {
             refused: HashMap::new(),
             is_draining: false,
             keeps: join.keeps,
+            reads_files: join.reads_files,
             pause: Pause::default(),
             drop: Some(drop),
             ended: 0,
             ran: Duration::ZERO,
         }
+    }
+
+    /// The worker, which has this number.
+    pub(super) fn recipient(&self, number: u64) -> Recipient {
+        Recipient { number, sender: self.sender.clone(), reads_files: self.reads_files }
     }
 
     /// Number of attempts that have a slot, or are on their way to one.

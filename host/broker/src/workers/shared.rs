@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::drained::Drained;
-use super::peer::{Held, MAX_WORKER_SLOTS, Origin, Peer, Wrong};
+use super::peer::{Held, MAX_WORKER_SLOTS, Origin, Peer, Recipient, Wrong};
 use super::queries::{Queries, Query};
 use super::recall::{HeldPartials, Recalls};
 use super::tally::Counters;
@@ -191,9 +191,9 @@ impl Shared {
         self.state.lock().peers.keys().copied().collect()
     }
 
-    /// Sender of frames to a worker.
-    pub(super) fn sender(&self, number: u64) -> Option<FrameSender> {
-        self.state.lock().peers.get(&number).map(|peer| peer.sender.clone())
+    /// A worker that is sent attempts.
+    pub(super) fn recipient(&self, number: u64) -> Option<Recipient> {
+        self.state.lock().peers.get(&number).map(|peer| peer.recipient(number))
     }
 
     /// Adds a worker. Returns its number, and a receiver of the reason for which it is dropped.

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use frond_broker::carrier::in_process;
-use frond_broker::frames::{self, AttemptOf, Code, Content, Lease, Open, Order, Return, Run, Said, ShareOf, Stop};
+use frond_broker::frames::{
+    self, AttemptOf, Code, Content, FileOf, Lease, Open, Order, Return, Run, Said, ShareOf, Stop,
+};
 use frond_broker::session::{self, FrameReceiver, FrameSender, Lost, Settings};
 use frond_broker::worker::{Introduction, Loaded, serve};
 use frond_broker::{LeafCode, LeafLoader};
@@ -144,8 +146,9 @@ async fn attempts_have_bounds() {
     assert_eq!(liar.left().await, "gave more than 131 attempts at once");
     let large = Order { content: Some(vec![0; (256 << 10) + 1].into()), ..order(0) };
     let key = Order { key: "x".repeat(2 << 20), ..order(0) };
+    let path = Order { file: Some(FileOf { path: "x".repeat(4097), ..FileOf::default() }), ..order(0) };
     let share = |begin, end| Order { share: Some(ShareOf { begin, end, leased: 1, is_fixed: false }), ..order(0) };
-    for wrong in [large, key, share(3, 2), share(0, 5), share(u64::MAX, u64::MAX)] {
+    for wrong in [large, key, path, share(3, 2), share(0, 5), share(u64::MAX, u64::MAX)] {
         let mut liar = Liar::new();
         liar.open().await;
         liar.say(run(vec![wrong]));

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::Args;
 use frond_app::size::parse_size;
+use frond_app::source::DataFolder;
 
 /// `frond worker`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     frond worker --nats nats://127.0.0.1:4222\n  \
-    frond worker --nats tls://broker.example:4222 --pool big --slots 16 --nats-user worker-a   # FROND_NATS_PASSWORD\n\n\
+    frond worker --nats tls://broker.example:4222 --pool big --slots 16 --nats-user worker-a   # FROND_NATS_PASSWORD\n  \
+    frond worker --nats nats://127.0.0.1:4222 --data /mnt/logs --data /srv/data=/mnt/data\n\n\
     Ctrl-C or SIGTERM: the worker takes no more attempts, ends those that run, and leaves.\n\
     A second one: it quits at once; roots have what it had run elsewhere.\n\n\
     Exit codes:\n  \
@@ -39,6 +41,11 @@ pub struct WorkerArgs {
     /// Apps whose grants go beyond them are refused [default: none].
     #[arg(long, value_name = "FILE")]
     pub allow: Option<PathBuf>,
+
+    /// A folder whose files the worker reads itself, if a root has the same files; may be repeated.
+    /// Give the root's path of the folder, too, if it is another one: /root/path=/path/here.
+    #[arg(long, value_name = "[ROOTPATH=]DIR")]
+    pub data: Vec<DataFolder>,
 
     /// Runs code that roots have compiled, which saves seconds at the first leaf. Whoever may
     /// publish as a root can then run anything as this worker.

@@ -14,6 +14,10 @@ mod isolated;
 mod kit;
 mod serving;
 
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
 use frond_testkit::Nats;
 use kit::{Ended, Frond, Running, frond};
 
@@ -31,7 +35,13 @@ fn query(args: &[&str]) -> Frond {
 
 /// Starts a worker of the server, which has joined its roots once they speak to it.
 fn worker(nats: &Nats, name: &str) -> Running {
-    let mut worker = frond(["worker", "--nats", &nats.url(), "--name", name, "--slots", "1", "--trust-roots"]).start();
+    worker_with(nats, name, &[])
+}
+
+/// Starts a worker with further arguments.
+fn worker_with(nats: &Nats, name: &str, args: &[&str]) -> Running {
+    let worker = frond(["worker", "--nats", &nats.url(), "--name", name, "--slots", "1", "--trust-roots"]);
+    let mut worker = worker.args(args).start();
     worker.wait_for("worker ");
     worker
 }
@@ -134,6 +144,31 @@ fn a_broker_that_returns_is_found_again() {
 }
 
 #[test]
+fn a_worker_reads_the_files_that_it_has_in_place_of_the_root() {
+    let Some(nats) = Nats::start() else { return };
+    let folder = kit::Folder::new();
+    let planned = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let set_modified = |path: PathBuf, at| File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+    // Too large to travel with an attempt. Two files of one size and time: the answer tells which one was read.
+    for (name, line) in [("root/words.txt", "root\n"), ("here/words.txt", "here\n")] {
+        set_modified(folder.write(name, line.repeat(100_000)), planned);
+    }
+    let root = folder.path("root").display().to_string();
+    let mapped = format!("{root}={}", folder.path("here").display());
+    let input = format!("{root}/*.txt");
+    let asked = || query(&["examples/wordcount", r#"{"top":1}"#, "--input", &input]);
+    let asked_apart = || asked().args(["--nats", &nats.url(), "--local", "false"]).run().expect(0).out();
+    let alone = asked().run().expect(0).out();
+    let same = worker_with(&nats, "same", &["--data", &root]);
+    assert_eq!(asked_apart(), alone);
+    drop(same);
+    let _worker = worker_with(&nats, "mapped", &["--data", &mapped]);
+    assert_eq!(asked_apart(), alone.replace("root", "here"), "it reads its own file");
+    set_modified(folder.path("here/words.txt"), planned + Duration::from_secs(1));
+    assert_eq!(asked_apart(), alone, "its own file is another one");
+}
+
+#[test]
 fn grants_are_the_workers_own() {
     let Some(nats) = Nats::start() else { return };
     let folder = kit::Folder::with_app("faulty", "[grants]\nenv = [\"FROND_SECRET\"]\n[source]\nkind = \"query\"\n");
@@ -151,6 +186,8 @@ fn grants_are_the_workers_own() {
 fn wrong_command_lines_say_what_to_do() {
     let alone = frond(["worker"]).run().expect(64);
     assert!(alone.err().contains("--nats"), "{}", alone.err());
+    let nowhere = frond(["worker", "--nats", "nats://127.0.0.1:1", "--data", "/nowhere"]).run().expect(64);
+    assert!(nowhere.err().contains("cannot open the folder `/nowhere`"), "{}", nowhere.err());
     let nobody = frond(["worker", "--nats", "nats://127.0.0.1:1"]).run().expect(69);
     assert!(nobody.err().contains("127.0.0.1:1"), "{}", nobody.err());
     let nobody = query(QUERIES[0]).args(["--nats", "nats://127.0.0.1:1"]).run().expect(69);
