@@ -26,10 +26,12 @@ pub const MAX_INLINE: u64 = 256 << 10;
 pub const MOST_AHEAD: usize = 64;
 /// The longest time of a leaf: a year.
 pub const MOST_TIME: Duration = Duration::from_secs(365 * 86_400);
-/// The most bytes of a memo's key.
-pub const MAX_MEMO: usize = 64;
 /// The most bytes of a file's path.
 pub const MAX_PATH: usize = 4096;
+/// Bytes of a memo's id.
+pub const MEMO_ID: usize = 32;
+/// Bytes of an attempt's token.
+pub const TOKEN: usize = 16;
 /// Smaller bytes are copied if they are kept for long: the packet that they came in may be as large
 /// as two of them.
 const SMALL: usize = 256 << 10;
@@ -237,6 +239,10 @@ pub struct Order {
     /// File that the content is a piece of, for a worker that may have the same one.
     #[prost(message, optional, tag = "13")]
     pub file: Option<FileOf>,
+    /// Token of the attempt, which the worker hands over with what it keeps under the query's memo;
+    /// empty without one.
+    #[prost(bytes = "bytes", tag = "14")]
+    pub token: Bytes,
 }
 
 /// Kind of a unit.

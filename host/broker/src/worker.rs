@@ -237,7 +237,7 @@ impl Session {
                 }
             }
             Said::Recall(recall) => self.recall(recall)?,
-            Said::Forget(forget) => self.cache.forget(&forget.key, &forget.partials),
+            Said::Forget(forget) => self.cache.forget(&forget.id, &forget.partials),
             Said::Content(content) => self.pulls.answered(content),
             Said::Leave(_) => self.drain(),
             // Frames for roots, and those of later versions.
@@ -353,8 +353,8 @@ impl Session {
         let Ok(permit) = self.recalls.clone().try_acquire_owned() else {
             return Err("recalls too much at once".to_owned());
         };
-        let Recall { recall, key } = recall;
-        let key = Bytes::copy_from_slice(&key);
+        let Recall { recall, id } = recall;
+        let id = Bytes::copy_from_slice(&id);
         let cache = self.cache.clone();
         let sender = self.sender.clone();
         tokio::spawn(async move {
@@ -363,7 +363,7 @@ impl Session {
             let end = cache.end();
             let mut next = 0;
             loop {
-                let partial = cache.first(&key, next..end);
+                let partial = cache.first(&id, next..end);
                 let after = partial.as_ref().map(|partial| partial.number + 1);
                 // A lost root needs the others no more.
                 let is_sent = sender.send(frames::encoded(Said::Held(Held { recall, partial }))).await.is_ok();

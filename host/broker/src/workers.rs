@@ -7,6 +7,7 @@
 mod conversation;
 mod dealing;
 mod drained;
+mod memo_key;
 mod orders;
 mod peer;
 mod queries;

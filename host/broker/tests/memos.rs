@@ -8,20 +8,17 @@
 
 #[path = "memos/bench.rs"]
 mod bench;
+#[path = "memos/lies.rs"]
+mod lies;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
-use frond_broker::carrier::in_process;
-use frond_broker::frames::{self, Held, Join, KeptPartial, RangeOf, Said};
-use frond_broker::session::{self, Lost, Settings};
-use frond_broker::{HeldPartials, Workers};
+use frond_broker::HeldPartials;
 use frond_testkit::ms;
 use frond_testkit::pieces::{integers, units};
 use proptest::prelude::*;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use bench::{KEY, Root, Store, Worker, next, recall, until};
 
@@ -104,74 +101,6 @@ async fn partials_are_kept_for_ten_minutes() {
         sleep(Duration::from_secs(after)).await;
         assert_eq!(recall(&next(&pool).await, KEY).await.partials.len(), kept);
     }
-}
-
-/// Says as a worker that has joined.
-async fn stranger(workers: &Workers, keeps: bool) -> (session::FrameSender, session::FrameReceiver, JoinHandle<Lost>) {
-    let (root, worker) = in_process();
-    let own = workers.clone();
-    let joined = workers.list().len() + 1;
-    let task = tokio::spawn(async move { own.converse(root).await });
-    let (sender, receiver) = session::open(worker, Settings::default());
-    let name = "stranger".to_owned();
-    sender.post(frames::encoded(Said::Join(Join { name, slots: 1, keeps, ..Join::default() })));
-    workers.joined(joined, Duration::from_secs(60)).await;
-    (sender, receiver, task)
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_recall_waits_for_those_that_may_answer_and_not_for_ever() {
-    let workers = Workers::new(0, Settings::default());
-    let began = Instant::now();
-    let _old = stranger(&workers, false).await;
-    assert!(workers.recall(Bytes::from_static(KEY), Duration::from_secs(60)).await.partials.is_empty());
-    assert!(began.elapsed() < Duration::from_secs(1), "nobody was asked");
-    let (sender, _receiver, _task) = stranger(&workers, true).await;
-    let partial = |number| Some(KeptPartial { number, partial: Bytes::from_static(b"x"), ..KeptPartial::default() });
-    sender.post(frames::encoded(Said::Held(Held { recall: 2, partial: partial(1) })));
-    // Not asked for yet.
-    sleep(ms(10)).await;
-    let asking = workers.clone();
-    let recall = tokio::spawn(async move { asking.recall(Bytes::from_static(KEY), Duration::from_secs(60)).await });
-    sleep(ms(10)).await;
-    sender.post(frames::encoded(Said::Held(Held { recall: 2, partial: partial(2) })));
-    assert_eq!(recall.await.unwrap().partials.len(), 1, "what has come is there");
-    assert!(began.elapsed() > Duration::from_secs(60));
-    sender.close();
-    until(async || workers.list().len() == 1).await;
-    assert!(workers.recall(Bytes::from_static(KEY), Duration::from_secs(60)).await.partials.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_worker_cannot_hand_over_what_cannot_be() {
-    let range = |begin, end, until, of| Some(RangeOf { begin, end, until, of });
-    for wrong in [range(3, 2, 2, 5), range(0, 3, 2, 5), range(0, 2, 6, 5), range(2, 2, 2, 5), range(u64::MAX, 0, 0, 0)]
-    {
-        let workers = Workers::new(0, Settings::default());
-        let (sender, _receiver, task) = stranger(&workers, true).await;
-        let asking = workers.clone();
-        let recall = tokio::spawn(async move { asking.recall(Bytes::from_static(KEY), Duration::from_secs(60)).await });
-        sleep(ms(10)).await;
-        let partial = Some(KeptPartial { units: wrong, ..KeptPartial::default() });
-        sender.post(frames::encoded(Said::Held(Held { recall: 1, partial })));
-        assert!(matches!(task.await.unwrap(), Lost::Protocol(why) if why == "kept units that cannot be"));
-        assert!(recall.await.unwrap().partials.is_empty());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_recall_gathers_has_a_bound() {
-    let workers = Workers::new(0, Settings::default());
-    let (sender, _receiver, _task) = stranger(&workers, true).await;
-    let asking = workers.clone();
-    let recall = tokio::spawn(async move { asking.recall(Bytes::from_static(KEY), Duration::from_secs(600)).await });
-    sleep(ms(10)).await;
-    for number in 0..5000 {
-        let partial = Some(KeptPartial { number, ..KeptPartial::default() });
-        sender.post(frames::encoded(Said::Held(Held { recall: 1, partial })));
-    }
-    sender.post(frames::encoded(Said::Held(Held { recall: 1, partial: None })));
-    assert_eq!(recall.await.unwrap().partials.len(), 4096);
 }
 
 proptest! {

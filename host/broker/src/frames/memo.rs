@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
-/// Memo of a query.
+/// Memo of a query. Its key stays at roots.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct MemoOf {
-    /// The key.
+    /// Id of the memo, which follows from its key.
     #[prost(bytes = "bytes", tag = "1")]
-    pub key: Bytes,
+    pub id: Bytes,
     /// Epoch of the run.
     #[prost(uint64, tag = "2")]
     pub epoch: u64,
@@ -19,17 +19,17 @@ pub struct Recall {
     /// Number of the recall, within the session.
     #[prost(uint64, tag = "1")]
     pub recall: u64,
-    /// Key of the memo.
+    /// Id of the memo.
     #[prost(bytes = "bytes", tag = "2")]
-    pub key: Bytes,
+    pub id: Bytes,
 }
 
 /// Partials that a worker kept under a memo are stored.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Forget {
-    /// Key of the memo.
+    /// Id of the memo.
     #[prost(bytes = "bytes", tag = "1")]
-    pub key: Bytes,
+    pub id: Bytes,
     /// Numbers of the partials.
     #[prost(fixed64, repeated, tag = "2")]
     pub partials: Vec<u64>,
@@ -73,6 +73,9 @@ pub struct KeptPartial {
     /// True if the leaf ended with success; else it kept this before.
     #[prost(bool, tag = "8")]
     pub has_ended: bool,
+    /// Token of the attempt, from its order.
+    #[prost(bytes = "bytes", tag = "9")]
+    pub token: Bytes,
 }
 
 /// Units that a partial accounts for.

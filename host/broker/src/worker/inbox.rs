@@ -48,6 +48,7 @@ struct Waiting {
     /// The partition's content, if it is read from the root.
     pulled: Option<Arc<PulledContent>>,
     share: Option<Arc<Share>>,
+    token: Bytes,
 }
 
 /// Attempt that a slot runs.
@@ -58,6 +59,8 @@ struct Running {
     claimed: Instant,
     /// The leaf that waits for more units.
     waker: Option<Waker>,
+    /// Token of the attempt, for what is kept of it.
+    token: Bytes,
 }
 
 /// Leaves of one query.
@@ -155,7 +158,7 @@ impl Inbox {
         let deadline = now + left;
         let time = Limit::time(frond_root::Scope::Query, left);
         let limit = order.limit.parse().map_or(time, |key| Limit { key, value: order.limit_value });
-        Waiting { id, deadline, limit, partition, pulled, share }
+        Waiting { id, deadline, limit, partition, pulled, share, token: owned(order.token) }
     }
 
     /// Content that is pulled, unless the worker has its file.
@@ -273,9 +276,16 @@ impl Inbox {
     /// Keeps the partial of a running attempt, if it covers exact units.
     fn keep(&self, id: AttemptId, emission: &Emission) {
         let (Some(cached), Done::Units { begin, end, of }) = (&self.cached, emission.done) else { return };
-        let ran = self.running.lock().get(&id).map(|running| running.claimed.elapsed()).unwrap_or_default();
-        let units = Some(PartialRange { begin, end, until: end, of });
-        cached.keep(id, RunPartial { units, bytes: emission.partial.clone(), ran, has_ended: false });
+        let partial = self.running.lock().get(&id).map(|running| RunPartial {
+            units: Some(PartialRange { begin, end, until: end, of }),
+            bytes: emission.partial.clone(),
+            ran: running.claimed.elapsed(),
+            has_ended: false,
+            token: running.token.clone(),
+        });
+        if let Some(partial) = partial {
+            cached.keep(id, partial);
+        }
     }
 }
 
@@ -307,9 +317,9 @@ impl Work for Inbox {
     }
 
     fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
-        let Waiting { id, deadline, limit, partition, pulled, share } = self.waiting.lock().pop_front()?;
+        let Waiting { id, deadline, limit, partition, pulled, share, token } = self.waiting.lock().pop_front()?;
         self.claimed.fetch_add(1, Ordering::SeqCst);
-        self.running.lock().insert(id, Running { share: share.clone(), pulled, claimed: now, waker: None });
+        self.running.lock().insert(id, Running { share: share.clone(), pulled, claimed: now, waker: None, token });
         Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from: None, worker: None })
     }
 
@@ -401,13 +411,15 @@ impl Work for Inbox {
     }
 
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant) {
-        let pulled = self.running.lock().get(&ticket.id).and_then(|running| running.pulled.clone());
+        let of_running = |running: &Running| (running.pulled.clone(), running.token.clone());
+        let (pulled, token) = self.running.lock().get(&ticket.id).map(of_running).unwrap_or_default();
         pulled.iter().for_each(|pulled| pulled.close());
         let part = ticket.share.as_ref().map(|share| share.end());
         if let (Some(cached), Ok(partial)) = (&self.cached, &outcome.result) {
             let units = ticket.share.as_ref().zip(part).and_then(|(share, part)| accounted(&part, share.leased_end()));
             // Before the root hears of it, which may store it at once.
-            cached.keep(ticket.id, RunPartial { units, bytes: partial.clone(), ran: outcome.ran, has_ended: true });
+            let bytes = partial.clone();
+            cached.keep(ticket.id, RunPartial { units, bytes, ran: outcome.ran, has_ended: true, token });
         }
         self.say(Said::Ended(to_frame(self.of(ticket.id), outcome, part, now)));
         self.forget(ticket.id);

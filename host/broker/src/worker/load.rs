@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::frames::{MAX_INLINE, MAX_PATH, MOST_AHEAD, Open, Order};
+use crate::frames::{MAX_INLINE, MAX_PATH, MOST_AHEAD, Open, Order, TOKEN};
 
 /// The most queries of one root that are not over.
 const MOST_QUERIES: usize = 10_000;
@@ -60,10 +60,12 @@ impl Load {
     }
 }
 
-/// True for an order with a share of its own units, and without more content than goes with one.
+/// True for an order with a share of its own units, with a token or none, and without more content
+/// than goes with one.
 fn can_be(order: &Order) -> bool {
     let is_small = order.content.as_ref().is_none_or(|content| content.len() as u64 <= MAX_INLINE);
     let is_within = order.share.is_none_or(|share| share.begin <= share.end && share.end <= order.units);
     let is_short = order.file.as_ref().is_none_or(|file| file.path.len() <= MAX_PATH);
-    is_small && is_within && is_short && order.key.len() + order.limit.len() <= MOST_KEY
+    let has_token = [0, TOKEN].contains(&order.token.len());
+    is_small && is_within && is_short && has_token && order.key.len() + order.limit.len() <= MOST_KEY
 }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use crate::frames::{KeptPartial, MAX_MEMO, MemoOf, RangeOf};
+use crate::frames::{KeptPartial, MEMO_ID, MemoOf, RangeOf};
 use crate::outcome::micros;
 
 /// The most partials of all queries.
@@ -64,6 +64,8 @@ pub(super) struct RunPartial {
     pub(super) ran: Duration,
     /// True if the leaf ended with success.
     pub(super) has_ended: bool,
+    /// Token of the attempt.
+    pub(super) token: Bytes,
 }
 
 /// Memo of one query of one session.
@@ -85,12 +87,11 @@ pub(super) struct CachedRun {
 }
 
 impl PartialCache {
-    /// Adds a query. `None` if it has a key that is none.
+    /// Adds a query. `None` if its memo has an id that is none.
     pub(super) fn open(&self, memo: MemoOf) -> Option<CachedRun> {
-        let is_key = (1..=MAX_MEMO).contains(&memo.key.len());
-        is_key.then(|| {
+        (memo.id.len() == MEMO_ID).then(|| {
             let number = self.0.next_run.fetch_add(1, Ordering::Relaxed);
-            let memo = MemoOf { key: Bytes::copy_from_slice(&memo.key), ..memo };
+            let memo = MemoOf { id: Bytes::copy_from_slice(&memo.id), ..memo };
             let run = RunMemo { number, memo, lost: OnceLock::new(), is_stopped: AtomicBool::new(false) };
             CachedRun { cache: self.0.clone(), run: Arc::new(run) }
         })
@@ -111,18 +112,18 @@ impl PartialCache {
         state.next
     }
 
-    /// Copies the first partial under a key whose number is among these.
-    pub(super) fn first(&self, key: &[u8], numbers: Range<u64>) -> Option<KeptPartial> {
+    /// Copies the first partial under a memo whose number is among these.
+    pub(super) fn first(&self, id: &[u8], numbers: Range<u64>) -> Option<KeptPartial> {
         let state = self.0.state.lock();
-        let (number, entry) = state.entries.range(numbers).find(|(_, entry)| entry.run.memo.key == key)?;
+        let (number, entry) = state.entries.range(numbers).find(|(_, entry)| entry.run.memo.id == id)?;
         Some(entry.to_frame(*number))
     }
 
-    /// Forgets partials under a key, by their numbers.
-    pub(super) fn forget(&self, key: &[u8], numbers: &[u64]) {
+    /// Forgets partials under a memo, by their numbers.
+    pub(super) fn forget(&self, id: &[u8], numbers: &[u64]) {
         let mut state = self.0.state.lock();
         for number in numbers {
-            if state.entries.get(number).is_some_and(|entry| entry.run.memo.key == key) {
+            if state.entries.get(number).is_some_and(|entry| entry.run.memo.id == id) {
                 state.remove(*number);
             }
         }
@@ -226,7 +227,7 @@ impl State {
 
 impl Entry {
     fn to_frame(&self, number: u64) -> KeptPartial {
-        let RunPartial { units, bytes, ran, has_ended } = &self.partial;
+        let RunPartial { units, bytes, ran, has_ended, token } = &self.partial;
         let range = |PartialRange { begin, end, until, of }| RangeOf { begin, end, until, of };
         KeptPartial {
             number,
@@ -237,6 +238,7 @@ impl Entry {
             partial: bytes.clone(),
             units: units.map(range),
             has_ended: *has_ended,
+            token: token.clone(),
         }
     }
 }

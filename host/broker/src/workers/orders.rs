@@ -6,6 +6,7 @@ use bytes::Bytes;
 use frond_root::{Content, Failure, Grain, PieceSizes, Ticket};
 use tokio::time::Instant;
 
+use super::memo_key::token_of;
 use super::queries::Query;
 use crate::frames::{FileOf, MAX_INLINE, Order, ShareOf, Unit};
 use crate::outcome::micros;
@@ -63,5 +64,6 @@ pub(super) fn order(query: &Query, ticket: &Ticket, content: Option<Bytes>, tell
         units: units.count,
         unit: unit.into(),
         file: file.as_ref().and_then(FileOf::new),
+        token: query.work.memo().map(|memo| token_of(memo, ticket)).unwrap_or_default(),
     }
 }

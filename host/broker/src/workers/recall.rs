@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::Plan;
 use frond_root::journal::KeptPartial;
 use frond_root::ledger::PartialRange;
+use frond_root::{AttemptId, Plan};
 use tokio::sync::Notify;
 
+use super::memo_key::{MemoKey, TokenClaim};
 use super::peer::Wrong;
 use crate::frames::{self, Held, MOST_TIME, RangeOf, owned};
 
@@ -20,8 +21,8 @@ const MOST_PARTIALS: usize = 65_536;
 /// The most of them from one worker: as many as one keeps.
 const MOST_OF_WORKER: usize = 4096;
 
-/// Partial that a worker has kept for a query. The root has not asked this worker for it, so it is
-/// to be checked against the plan.
+/// Partial that a worker has kept for a query, of an attempt that a root with the key has ordered.
+/// Its units and its size are to be checked against the plan.
 #[derive(Clone, Debug)]
 pub struct HeldPartial {
     /// Epoch of the run that its attempt belonged to.
@@ -50,21 +51,24 @@ pub struct HeldPartials {
     pub partials: Vec<HeldPartial>,
     /// Numbers of the partials by worker.
     pub(super) numbers: BTreeMap<u64, Vec<u64>>,
-    /// The key.
-    pub(super) key: Bytes,
+    /// Id of the memo.
+    pub(super) id: Bytes,
 }
 
 /// Recalls that workers have not answered.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Recalls {
     open: HashMap<u64, OpenRecall>,
     next: u64,
 }
 
 /// Recall with the answers so far.
-#[derive(Debug)]
 struct OpenRecall {
-    held: HeldPartials,
+    key: MemoKey,
+    /// Partials with their workers.
+    partials: Vec<(u64, HeldPartial)>,
+    /// Numbers of the partials by worker.
+    numbers: BTreeMap<u64, Vec<u64>>,
     bytes: u64,
     /// Workers that have not answered.
     awaited: HashSet<u64>,
@@ -74,26 +78,33 @@ struct OpenRecall {
 
 impl Recalls {
     /// Begins a recall from these workers. Returns its number, and what is told at its end.
-    pub(super) fn begin(&mut self, key: Bytes, workers: HashSet<u64>) -> (u64, Arc<Notify>) {
+    pub(super) fn begin(&mut self, key: MemoKey, workers: HashSet<u64>) -> (u64, Arc<Notify>) {
         self.next += 1;
         let answered = Arc::new(Notify::new());
-        let held = HeldPartials { key, ..HeldPartials::default() };
-        let recall = OpenRecall { held, bytes: 0, awaited: workers, answered: answered.clone() };
+        let recall = OpenRecall {
+            key,
+            partials: Vec::new(),
+            numbers: BTreeMap::new(),
+            bytes: 0,
+            awaited: workers,
+            answered: answered.clone(),
+        };
         recall.tell();
         self.open.insert(self.next, recall);
         (self.next, answered)
     }
 
-    /// Takes a worker's answer. Others than those that are awaited come too late.
+    /// Takes a worker's answer. Others than those that are awaited come too late. Of a worker that
+    /// hands over what it cannot have, nothing is taken at all.
     ///
     /// # Errors
-    /// A partial that cannot be.
+    /// A partial that cannot be, or of an attempt that no root with the key has ordered.
     pub(super) fn answered(&mut self, worker: u64, held: Held) -> Result<(), Wrong> {
         let Some(recall) = self.open.get_mut(&held.recall).filter(|recall| recall.awaited.contains(&worker)) else {
             return Ok(());
         };
         match held.partial {
-            Some(partial) => recall.take(worker, partial),
+            Some(partial) => recall.take(worker, partial).inspect_err(|_| recall.discard(worker)),
             None => {
                 recall.awaited.remove(&worker);
                 recall.tell();
@@ -112,9 +123,12 @@ impl Recalls {
 
     /// Ends a recall.
     pub(super) fn end(&mut self, recall: u64) -> HeldPartials {
-        let mut held = self.open.remove(&recall).map(|recall| recall.held).unwrap_or_default();
-        held.partials.sort_by_key(|one| (!one.has_ended, one.kept.units.is_some(), u64::MAX - units(&one.kept)));
-        held
+        let Some(OpenRecall { key, partials, numbers, .. }) = self.open.remove(&recall) else {
+            return HeldPartials::default();
+        };
+        let mut partials: Vec<_> = partials.into_iter().map(|(_, partial)| partial).collect();
+        partials.sort_by_key(|one| (!one.has_ended, one.kept.units.is_some(), u64::MAX - units(&one.kept)));
+        HeldPartials { partials, numbers, id: key.id() }
     }
 }
 
@@ -131,14 +145,18 @@ impl OpenRecall {
     }
 
     fn take(&mut self, worker: u64, partial: frames::KeptPartial) -> Result<(), Wrong> {
-        let frames::KeptPartial { number, epoch, partition, attempt, ran, partial, units, has_ended } = partial;
+        let frames::KeptPartial { number, epoch, partition, attempt, ran, partial, units, has_ended, token } = partial;
         let units = units.map(|RangeOf { begin, end, until, of }| PartialRange { begin, end, until, of });
         if units.is_some_and(|units| !can_be(&units)) {
             return Err("kept units that cannot be".to_owned());
         }
+        let id = AttemptId { partition, number: attempt };
+        if !self.key.verify(&TokenClaim { epoch, id, begin: units.map_or(0, |units| units.begin) }, &token) {
+            return Err("kept a partial of an attempt that it was not given".to_owned());
+        }
         let bytes = self.bytes.saturating_add(partial.len() as u64);
-        let numbers = self.held.numbers.entry(worker).or_default();
-        if bytes > MOST_BYTES || self.held.partials.len() >= MOST_PARTIALS || numbers.len() >= MOST_OF_WORKER {
+        let numbers = self.numbers.entry(worker).or_default();
+        if bytes > MOST_BYTES || self.partials.len() >= MOST_PARTIALS || numbers.len() >= MOST_OF_WORKER {
             // The leaves of the others run again.
             return Ok(());
         }
@@ -146,8 +164,15 @@ impl OpenRecall {
         numbers.push(number);
         let ran = Duration::from_micros(ran).min(MOST_TIME);
         let kept = KeptPartial { partition, attempt, ran, partial: owned(partial), units, replaces: 0 };
-        self.held.partials.push(HeldPartial { epoch, kept, has_ended });
+        self.partials.push((worker, HeldPartial { epoch, kept, has_ended }));
         Ok(())
+    }
+
+    /// Forgets what a worker has handed over.
+    fn discard(&mut self, worker: u64) {
+        self.numbers.remove(&worker);
+        self.partials.retain(|(of, _)| *of != worker);
+        self.bytes = self.partials.iter().map(|(_, one)| one.kept.partial.len() as u64).sum();
     }
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::{LeafRunner, Outcome, StoredAttempt, Ticket};
+use frond_root::{LeafRunner, Memo, Outcome, StoredAttempt, Ticket};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::drained::Drained;
+use super::memo_key::MemoKey;
 use super::peer::{Held, MAX_WORKER_SLOTS, Origin, Peer, Recipient, Wrong};
 use super::queries::{Queries, Query};
 use super::recall::{HeldPartials, Recalls};
@@ -18,8 +19,7 @@ use super::tally::Counters;
 use super::unstored::UnstoredAttempts;
 use super::watch::{Verdict, next_look};
 use crate::frames::{
-    self, AttemptOf, Forget, Join, MAX_INLINE, MAX_MEMO, MOST_GIVEN_BACK, MemoOf, Open, Recall, Return, Said, Stop,
-    Stored,
+    self, AttemptOf, Forget, Join, MAX_INLINE, MOST_GIVEN_BACK, MemoOf, Open, Recall, Return, Said, Stop, Stored,
 };
 use crate::session::{FrameSender, Lost, Settings};
 
@@ -128,13 +128,15 @@ impl Shared {
 
     /// Recalls what workers keep under a key.
     pub(super) async fn recall(&self, key: Bytes, time: Duration) -> HeldPartials {
+        let key = MemoKey::new(key);
+        let id = key.id();
         let (recall, answered) = {
             let mut state = self.state.lock();
             let State { peers, recalls, .. } = &mut *state;
             let keepers = || peers.iter().filter(|(_, peer)| peer.keeps);
-            let (recall, answered) = recalls.begin(key.clone(), keepers().map(|(number, _)| *number).collect());
+            let (recall, answered) = recalls.begin(key, keepers().map(|(number, _)| *number).collect());
             for (_, peer) in keepers() {
-                peer.sender.post(frames::encoded(Said::Recall(Recall { recall, key: key.clone() })));
+                peer.sender.post(frames::encoded(Said::Recall(Recall { recall, id: id.clone() })));
             }
             (recall, answered)
         };
@@ -150,7 +152,7 @@ impl Shared {
         let state = self.state.lock();
         for (worker, numbers) in &held.numbers {
             if let Some(peer) = state.peers.get(worker) {
-                let forget = Forget { key: held.key.clone(), partials: numbers.clone() };
+                let forget = Forget { id: held.id.clone(), partials: numbers.clone() };
                 peer.sender.post(frames::encoded(Said::Forget(forget)));
             }
         }
@@ -376,7 +378,7 @@ pub(super) fn attempt_of(query: &Query, ticket: &Ticket) -> AttemptOf {
 
 fn open(query: &Query) -> Open {
     let tenant = query.work.tenant();
-    let memo = query.work.memo().filter(|memo| memo.key.len() <= MAX_MEMO);
+    let memo_of = |memo: &Memo| MemoOf { id: MemoKey::new(memo.key.clone()).id(), epoch: memo.epoch };
     Open {
         query: query.number,
         leaf: query.source.leaf.clone(),
@@ -384,7 +386,7 @@ fn open(query: &Query) -> Open {
         caller: tenant.caller.to_string(),
         app: tenant.app.to_string(),
         background: query.work.background(),
-        memo: memo.map(|memo| MemoOf { key: memo.key.clone(), epoch: memo.epoch }),
+        memo: query.work.memo().map(memo_of),
     }
 }
 

@@ -148,7 +148,8 @@ async fn attempts_have_bounds() {
     let key = Order { key: "x".repeat(2 << 20), ..order(0) };
     let path = Order { file: Some(FileOf { path: "x".repeat(4097), ..FileOf::default() }), ..order(0) };
     let share = |begin, end| Order { share: Some(ShareOf { begin, end, leased: 1, is_fixed: false }), ..order(0) };
-    for wrong in [large, key, path, share(3, 2), share(0, 5), share(u64::MAX, u64::MAX)] {
+    let token = |length| Order { token: vec![0; length].into(), ..order(0) };
+    for wrong in [large, key, path, token(1), token(1 << 20), share(3, 2), share(0, 5), share(u64::MAX, u64::MAX)] {
         let mut liar = Liar::new();
         liar.open().await;
         liar.say(run(vec![wrong]));

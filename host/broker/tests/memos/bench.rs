@@ -10,7 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_broker::carrier::in_process;
 use frond_broker::chaos::{Chaos, ChaosLink, chaos};
-use frond_broker::session::{Lost, Settings};
+use frond_broker::frames::{self, Join, Order, Said};
+use frond_broker::session::{self, FrameReceiver, FrameSender, Lost, Settings};
 use frond_broker::worker::{Introduction, Loaded, PartialCache, serve_one_of};
 use frond_broker::{HeldPartials, LeafCode, LeafCodes, LeafLoader, LeafSource, ShippedCode, Workers};
 use frond_root::journal::{Journal, KeepFuture, KeptPartial, RecallFuture};
@@ -22,7 +23,7 @@ use frond_root::{
 use frond_testkit::pieces::{integers, units};
 use frond_testkit::{Merges, Record, ms, request};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 pub(crate) const KEY: &[u8] = b"a secret of the job";
 
@@ -239,6 +240,17 @@ pub(crate) struct Root {
 
 impl Root {
     pub(crate) async fn ask(pool: &[Worker], store: &Store, counts: &[u64], takes: Vec<u64>) -> Self {
+        Self::ask_under(KEY, pool, store, counts, takes).await
+    }
+
+    /// Asks a query whose memo has this key.
+    pub(crate) async fn ask_under(
+        key: &'static [u8],
+        pool: &[Worker],
+        store: &Store,
+        counts: &[u64],
+        takes: Vec<u64>,
+    ) -> Self {
         let workers = Workers::new(0, Settings::default());
         let mut sessions = Vec::new();
         for worker in pool {
@@ -259,7 +271,7 @@ impl Root {
             journal: Some(Arc::new(journal)),
             memory: None,
         };
-        let memo = Some(Memo { key: Bytes::from_static(KEY), epoch: 1 });
+        let memo = Some(Memo { key: Bytes::from_static(key), epoch: 1 });
         let request = Request { deadline: Duration::from_secs(600), memo, ..request() };
         let plan = integers(counts);
         let cancel = CancellationToken::new();
@@ -274,6 +286,51 @@ impl Root {
         for (_, serving) in self.sessions {
             assert!(serving.await.is_ok());
         }
+    }
+}
+
+/// A worker that says what the test says.
+pub(crate) struct Stranger {
+    pub(crate) sender: FrameSender,
+    receiver: FrameReceiver,
+    pub(crate) task: JoinHandle<Lost>,
+    /// Frames that it has heard.
+    pub(crate) heard: Vec<Bytes>,
+}
+
+impl Stranger {
+    /// Joins a root.
+    pub(crate) async fn join(workers: &Workers, keeps: bool) -> Self {
+        let (root, worker) = in_process();
+        let own = workers.clone();
+        let joined = workers.list().len() + 1;
+        let task = tokio::spawn(async move { own.converse(root).await });
+        let (sender, receiver) = session::open(worker, Settings::default());
+        let name = "stranger".to_owned();
+        sender.post(frames::encoded(Said::Join(Join { name, slots: 4, keeps, ..Join::default() })));
+        workers.joined(joined, Duration::from_secs(60)).await;
+        Self { sender, receiver, task, heard: Vec::new() }
+    }
+
+    pub(crate) fn say(&self, said: Said) {
+        self.sender.post(frames::encoded(said));
+    }
+
+    pub(crate) async fn hear(&mut self) -> Said {
+        let frame = timeout(Duration::from_secs(3600), self.receiver.recv()).await.unwrap().unwrap();
+        self.heard.push(frame.clone());
+        frames::decoded(frame).unwrap().unwrap()
+    }
+
+    /// Hears so many orders.
+    pub(crate) async fn orders(&mut self, count: usize) -> Vec<Order> {
+        let mut orders = Vec::new();
+        while orders.len() < count {
+            if let Said::Run(run) = self.hear().await {
+                orders.extend(run.orders);
+            }
+        }
+        orders
     }
 }
 

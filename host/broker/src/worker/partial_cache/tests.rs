@@ -6,18 +6,26 @@ use tokio::time::sleep;
 
 use super::*;
 
-const KEY: &[u8] = b"key";
+const MEMO: [u8; MEMO_ID] = [1; MEMO_ID];
+const TOKEN: &[u8] = b"a token";
+const OTHER: [u8; MEMO_ID] = [2; MEMO_ID];
 
 fn id(partition: u32) -> AttemptId {
     AttemptId { partition, number: 1 }
 }
 
-fn memo(key: &'static [u8]) -> MemoOf {
-    MemoOf { key: Bytes::from_static(key), epoch: 7 }
+fn memo() -> MemoOf {
+    MemoOf { id: Bytes::from_static(&MEMO), epoch: 7 }
 }
 
 fn whole(bytes: usize) -> RunPartial {
-    RunPartial { units: None, bytes: vec![0; bytes].into(), ran: Duration::ZERO, has_ended: true }
+    RunPartial {
+        units: None,
+        bytes: vec![0; bytes].into(),
+        ran: Duration::ZERO,
+        has_ended: true,
+        token: Bytes::from_static(TOKEN),
+    }
 }
 
 fn kept(end: u64) -> RunPartial {
@@ -25,40 +33,42 @@ fn kept(end: u64) -> RunPartial {
     RunPartial { units, has_ended: false, ..whole(1) }
 }
 
-fn recall(cache: &PartialCache, key: &[u8]) -> Vec<KeptPartial> {
+fn recall(cache: &PartialCache, id: &[u8]) -> Vec<KeptPartial> {
     let end = cache.end();
     let mut all: Vec<KeptPartial> = Vec::new();
-    while let Some(next) = cache.first(key, all.last().map_or(0, |last| last.number + 1)..end) {
+    while let Some(next) = cache.first(id, all.last().map_or(0, |last| last.number + 1)..end) {
         all.push(next);
     }
     all
 }
 
 fn partitions(cache: &PartialCache) -> BTreeSet<u32> {
-    recall(cache, KEY).iter().map(|one| one.partition).collect()
+    recall(cache, &MEMO).iter().map(|one| one.partition).collect()
 }
 
 #[test]
-fn partials_are_recalled_with_their_key_alone() {
+fn partials_are_recalled_under_their_memo_alone() {
     let cache = PartialCache::default();
-    let run = cache.open(memo(KEY)).unwrap();
+    let run = cache.open(memo()).unwrap();
     run.keep(id(3), whole(5));
-    let held = recall(&cache, KEY);
+    let held = recall(&cache, &MEMO);
     assert_eq!(held.len(), 1);
     assert_eq!((held[0].epoch, held[0].partition, held[0].attempt, held[0].partial.len()), (7, 3, 1, 5));
-    assert!(recall(&cache, b"other").is_empty() && recall(&cache, b"").is_empty());
-    cache.forget(b"other", &[held[0].number]);
-    assert_eq!(recall(&cache, KEY).len(), 1, "only who has the key has it forgotten");
-    cache.forget(KEY, &[held[0].number]);
-    assert!(recall(&cache, KEY).is_empty());
-    assert!(cache.open(memo(b"")).is_none());
-    assert!(cache.open(MemoOf { key: vec![1; 65].into(), epoch: 0 }).is_none());
+    assert_eq!(held[0].token, TOKEN, "as it came with the order");
+    assert!(recall(&cache, &OTHER).is_empty() && recall(&cache, b"").is_empty());
+    cache.forget(&OTHER, &[held[0].number]);
+    assert_eq!(recall(&cache, &MEMO).len(), 1, "only a root with the key has it forgotten");
+    cache.forget(&MEMO, &[held[0].number]);
+    assert!(recall(&cache, &MEMO).is_empty());
+    for length in [0, MEMO_ID - 1, MEMO_ID + 1] {
+        assert!(cache.open(MemoOf { id: vec![1; length].into(), epoch: 0 }).is_none());
+    }
 }
 
 #[test]
 fn what_is_stored_is_forgotten_and_no_more() {
     let cache = PartialCache::default();
-    let run = cache.open(memo(KEY)).unwrap();
+    let run = cache.open(memo()).unwrap();
     run.keep(id(0), kept(10));
     run.keep(id(0), kept(20));
     run.stored(id(0), Some(10));
@@ -80,8 +90,8 @@ fn what_is_stored_is_forgotten_and_no_more() {
 #[test]
 fn a_query_that_is_stopped_leaves_nothing() {
     let cache = PartialCache::default();
-    let stopped = cache.open(memo(KEY)).unwrap();
-    let other = cache.open(memo(KEY)).unwrap();
+    let stopped = cache.open(memo()).unwrap();
+    let other = cache.open(memo()).unwrap();
     stopped.keep(id(0), whole(1));
     stopped.keep(AttemptId { partition: u32::MAX, number: u32::MAX }, whole(1));
     other.keep(id(2), whole(1));
@@ -93,8 +103,8 @@ fn a_query_that_is_stopped_leaves_nothing() {
 #[tokio::test(start_paused = true)]
 async fn what_a_lost_root_has_left_is_forgotten_after_a_while() {
     let cache = PartialCache::default();
-    let lost = cache.open(memo(KEY)).unwrap();
-    let lives = cache.open(memo(KEY)).unwrap();
+    let lost = cache.open(memo()).unwrap();
+    let lives = cache.open(memo()).unwrap();
     lost.keep(id(0), whole(1));
     lives.keep(id(1), whole(1));
     lost.lose();
@@ -110,7 +120,7 @@ async fn what_a_lost_root_has_left_is_forgotten_after_a_while() {
 #[test]
 fn the_oldest_go_first() {
     let cache = PartialCache::default();
-    let run = cache.open(memo(KEY)).unwrap();
+    let run = cache.open(memo()).unwrap();
     let many = u32::try_from(MOST_PARTIALS).unwrap();
     (0..many + 10).for_each(|partition| run.keep(id(partition), whole(1)));
     assert_eq!(partitions(&cache), (10..many + 10).collect());
