@@ -1,11 +1,9 @@
-//! Leaves on workers: what an attempt costs beyond its leaf, what worker processes cost and buy, and
-//! how soon lost work runs elsewhere.
+//! Leaves on workers: the cost of an attempt beyond its leaf, what worker processes cost and buy,
+//! and how soon lost work runs elsewhere.
 
 mod apps;
 mod faults;
 mod peers;
-
-use std::time::Duration;
 
 use anyhow::Context;
 use frond_testkit::Nats;
@@ -93,7 +91,7 @@ fn milliseconds(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What processes buy: leaves that nothing interrupts and that still keep their deadlines.
+/// Gain by processes: leaves that nothing interrupts and that still keep their deadlines.
 fn computing(bench: &mut Bench) -> anyhow::Result<()> {
     let [one, two] = [pool(1)?, pool(2)?];
     let each: u64 = if bench.quick { 250_000 } else { 1_250_000 };
@@ -150,6 +148,3 @@ fn table(bench: &Bench, title: &str, series: &[Series]) {
         series.iter().map(|one| vec![one.name.clone(), ms(one.wall()), times(one.times(base))]).collect();
     bench.report.table(&[title, "wall ms", "wall ratio"], &rows);
 }
-
-/// Time after which a fault counts as never repaired.
-const NEVER: Duration = Duration::from_secs(30);

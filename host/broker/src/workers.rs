@@ -7,6 +7,7 @@
 mod conversation;
 mod dealing;
 mod drained;
+mod keeping;
 mod memo_key;
 mod orders;
 mod peer;
@@ -92,7 +93,7 @@ impl Workers {
         Self { shared, are_expendable: false }
     }
 
-    /// The same workers, for adding those that may be killed: processes with one slot, whose keeper
+    /// A handle for adding those workers that may be killed: processes with one slot, whose keeper
     /// ends them when their conversation ends, and whose leaves may not be interrupted otherwise.
     ///
     /// An attempt on such a worker that has not ended at its deadline, or soon after its query,

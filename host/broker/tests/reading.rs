@@ -188,7 +188,7 @@ async fn root(reads: Vec<Vec<Range<u64>>>) -> Workers {
     root_with(reads, None).await
 }
 
-/// The same, with a worker that has this file.
+/// Root of a query with these reads, and a worker that has this file.
 async fn root_with(reads: Vec<Vec<Range<u64>>>, file: Option<OwnFile>) -> Workers {
     let workers = Workers::new(0, Settings::default());
     let (for_root, for_worker) = in_process();

@@ -11,29 +11,7 @@ use crate::jobs::client::Client;
 use crate::out::{answer_line, print, stdout_is_terminal};
 use crate::query::runtime;
 use crate::show::style::{MAX_WIDTH, TermStyle};
-use crate::show::workers;
-
-/// Worker as the server reports it. Unknown fields of a newer server are ignored here; `--format
-/// json` prints them.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Worker {
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) state: String,
-    pub(crate) slots: u64,
-    pub(crate) first_slot: u64,
-    pub(crate) age_ms: u64,
-    pub(crate) silent_ms: Option<u64>,
-    pub(crate) round_trip_ms: Option<f64>,
-    pub(crate) attempts: u64,
-    pub(crate) waiting: u64,
-    pub(crate) ended: u64,
-    pub(crate) ran_ms: u64,
-    pub(crate) rate: f64,
-    pub(crate) idle_because: Option<String>,
-    pub(crate) refusals: Vec<String>,
-}
+use crate::show::workers::{self, Worker};
 
 /// The workers of a server.
 #[derive(Debug, Deserialize)]

@@ -171,8 +171,8 @@ impl JobRun {
         }
     }
 
-    /// Reads the job's plan, after it has stored what the leaves of earlier owners have finished and
-    /// those owners have not stored.
+    /// Reads the job's plan, after it has stored what the leaves of earlier owners have finished
+    /// and those owners have not stored.
     async fn stored_plan(&self, app_version: &dyn AppVersion, journal: &StoreJournal) -> Result<Plan, Exit> {
         let id = self.job.id;
         let plan = plan::recalled(&self.lease, id, app_version).await?;

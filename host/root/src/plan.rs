@@ -87,7 +87,8 @@ pub trait Content: Send + Sync + Debug {
         None
     }
 
-    /// Piece of a file that is the content; `None` if it is none, or if another host cannot find it.
+    /// Piece of a file that is the content; `None` if it is none, or if another host cannot find
+    /// it.
     fn file(&self) -> Option<FilePiece> {
         None
     }

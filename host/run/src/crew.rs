@@ -111,9 +111,9 @@ impl Crew {
         }
     }
 
-    /// Key under which workers keep finished partials of a job, for whoever runs it next. Only roots
-    /// that log in to the broker with the same secret know it. `None` without a broker: worker
-    /// processes end with their root.
+    /// Key under which workers keep finished partials of a job, for whoever runs it next. Only
+    /// roots that log in to the broker with the same secret know it. `None` without a broker:
+    /// worker processes end with their root.
     #[must_use]
     pub fn memo_key(&self, job: &str) -> Option<Bytes> {
         let broker = self.settings.broker.as_ref()?;

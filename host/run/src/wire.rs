@@ -110,7 +110,7 @@ impl Components {
 }
 
 impl Wired {
-    /// The same app, with all leaves in this process: a check of a component must not depend on
+    /// A copy of the app with all leaves in this process: a check of a component must not depend on
     /// who happens to be a worker.
     #[must_use]
     pub fn in_process(&self) -> Self {

@@ -234,7 +234,7 @@ impl Shared {
         Ok(runner)
     }
 
-    /// What a leaf may use here, if this worker allows what its app grants.
+    /// Grants of a leaf here, if this worker allows what its app grants.
     fn granted(&self, grants: &Grants) -> Result<GuestGrants, String> {
         if !self.allowed.cover(grants) {
             return Err(format!("this worker does not allow its grants: {}", excess(&self.allowed, grants)));

@@ -11,7 +11,7 @@ const STACK: usize = 2 << 20;
 /// space.
 pub(crate) const FRUGAL_MEMORY: u64 = 16 << 20;
 
-/// What running guests count and look at, which is part of their compiled code.
+/// Metering of running guests, which is part of their compiled code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Metering {
     /// They count fuel and look at the clock.

@@ -10,7 +10,7 @@ pub(crate) struct LeafSlots {
     threads: Slots,
     /// The number of slots of this process that leaves of queries and jobs use.
     local: usize,
-    /// Those of them that jobs use.
+    /// Number of them that jobs use.
     local_behind: usize,
     /// Workers that run leaves, if there may be any.
     pub(crate) crew: Option<Arc<Crew>>,

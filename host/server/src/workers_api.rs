@@ -108,7 +108,7 @@ pub(crate) struct Drained {
 
 /// Drains a worker: it gets no more attempts from this server, ends those that run, and leaves.
 ///
-/// What it has not started runs elsewhere. A worker that is started again joins again.
+/// Attempts that it has not started run elsewhere. A worker that is started again joins again.
 #[utoipa::path(
     post,
     path = "/v1/workers/{worker}/drain",

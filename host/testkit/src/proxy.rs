@@ -1,5 +1,5 @@
-//! TCP proxy that can simulate a silent network, where connections stay open, but no bytes pass, and
-//! a slow one.
+//! TCP proxy that can simulate a silent network, where connections stay open, but no bytes pass,
+//! and a slow one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -31,6 +31,8 @@ pub(super) const KEYS: &str = "[source]\nkind = \"query\"\n";
 pub(super) const UNMETERED: &str = "[limits.leaf]\nfuel = 0\noutput = \"8MiB\"\n";
 /// Deadline of all queries.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// Time after which a fault counts as never repaired.
+pub(super) const NEVER: Duration = Duration::from_secs(30);
 /// Time in which the first workers join.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -77,11 +79,11 @@ pub(super) fn keys(count: usize) -> String {
 
 /// Place in which leaves run.
 pub(super) enum Place {
-    /// So many slots of this process.
+    /// Slots of this process, this many.
     Slots(usize),
-    /// So many worker processes.
+    /// Worker processes, this many.
     Processes(usize),
-    /// So many worker processes that are killed at deadlines.
+    /// Worker processes that are killed at deadlines, this many.
     Isolated(usize),
     /// The workers of a broker.
     Broker(String),

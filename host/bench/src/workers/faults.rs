@@ -47,7 +47,7 @@ impl Starts {
             if let Some((.., at)) = lock(&self.0).iter().find(|one| wanted(one)) {
                 return Ok(*at);
             }
-            ensure!(begun.elapsed() < super::NEVER, "no attempt started");
+            ensure!(begun.elapsed() < apps::NEVER, "no attempt started");
             std::thread::sleep(Duration::from_micros(200));
         }
     }
@@ -85,7 +85,8 @@ fn killed(bench: &mut Bench, nats: &Nats) -> anyhow::Result<()> {
         times.extend(at);
     }
     ensure!(!times.is_empty(), "no kill hit an attempt");
-    let (median, worst) = (quantile(times.clone(), 0.5), quantile(times.clone(), 1.0));
+    let median = quantile(times.clone(), 0.5);
+    let worst = quantile(times.clone(), 1.0);
     let row = vec![times.len().to_string(), figure(median), figure(worst)];
     bench.report.table(&["kills of a worker behind NATS", "ms until its leaf runs elsewhere, median", "worst"], &[row]);
     bench.report.target("from kill -9 to the lost leaf on another worker, worst", worst, "ms", Bound::AtMost(350.0));
@@ -112,7 +113,7 @@ fn joined(bench: &mut Bench, nats: &Nats) -> anyhow::Result<()> {
                     if let Some(one) = crew.workers().list().into_iter().find(|one| one.name == name) {
                         break Instant::now().checked_sub(one.age).context("the clock")?;
                     }
-                    ensure!(begun.elapsed() < super::NEVER, "the worker did not join");
+                    ensure!(begun.elapsed() < apps::NEVER, "the worker did not join");
                     std::thread::sleep(Duration::from_micros(200));
                 };
                 let started = starts.wait(|_| true)?;
@@ -123,7 +124,8 @@ fn joined(bench: &mut Bench, nats: &Nats) -> anyhow::Result<()> {
         })?;
         times.push(took);
     }
-    let (median, worst) = (quantile(times.clone(), 0.5), quantile(times.clone(), 1.0));
+    let median = quantile(times.clone(), 0.5);
+    let worst = quantile(times.clone(), 1.0);
     let row = vec![times.len().to_string(), figure(median), figure(worst)];
     bench.report.table(&["new workers", "ms from joining to the first leaf, median", "worst"], &[row]);
     bench.report.target("from joining to the first leaf, with shipped code", median, "ms", Bound::AtMost(50.0));

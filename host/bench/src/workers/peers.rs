@@ -1,4 +1,4 @@
-//! The same trivial tasks with two worker processes of Ray, Dask and HyperQueue.
+//! Trivial tasks on two worker processes of Ray, Dask and HyperQueue.
 
 use std::process::{Command, Stdio};
 

@@ -169,8 +169,8 @@ impl PulledContent {
         self.pulls.files
     }
 
-    /// Ends all reads, before the root hears that the attempt has ended: it takes none after that. A
-    /// read may outlive its leaf, which was stopped.
+    /// Ends all reads, before the root hears that the attempt has ended: it takes none after that.
+    /// A read may outlive its leaf, which was stopped.
     pub(super) fn close(&self) {
         self.reads.lock().take();
     }

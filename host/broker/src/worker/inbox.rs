@@ -290,7 +290,7 @@ impl Inbox {
 }
 
 /// Units that the partial of a success accounts for; `None` for a whole partition of which the leaf
-/// has kept nothing before. What is skipped ends with the lease: the root may have cut the rest off.
+/// has kept nothing before. Skipped units end with the lease: the root may have cut the rest off.
 fn accounted(part: &Part, leased: u64) -> Option<PartialRange> {
     let Part { units: of, stretch, kept, skipped, .. } = *part;
     let end = part.done();

@@ -12,8 +12,8 @@ use super::content::PulledContent;
 /// Files of this host that a worker reads in place of its roots.
 pub trait FileReach: Debug + Send + Sync {
     /// Content of a file that a root names; `None` if the worker does not have it, or may not read
-    /// it. Returns at once: the file is opened by reads. A read fails unless the file is as the root
-    /// has planned it.
+    /// it. Returns at once: the file is opened by reads. A read fails unless the file is as the
+    /// root has planned it.
     fn content(&self, piece: &FilePiece) -> Option<Arc<dyn Content>>;
 }
 

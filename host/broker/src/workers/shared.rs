@@ -8,19 +8,16 @@ use bytes::Bytes;
 use frond_root::{LeafRunner, Memo, Outcome, StoredAttempt, Ticket};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::drained::Drained;
-use super::memo_key::MemoKey;
 use super::peer::{Held, MAX_WORKER_SLOTS, Origin, Peer, Recipient, Wrong};
 use super::queries::{Queries, Query};
-use super::recall::{HeldPartials, Recalls};
+use super::recall::Recalls;
 use super::tally::Counters;
 use super::unstored::UnstoredAttempts;
 use super::watch::{Verdict, next_look};
-use crate::frames::{
-    self, AttemptOf, Forget, Join, MAX_INLINE, MOST_GIVEN_BACK, MemoOf, Open, Recall, Return, Said, Stop, Stored,
-};
+use crate::frames::{self, AttemptOf, Join, MAX_INLINE, MemoOf, Open, Return, Said, Stop};
 use crate::session::{FrameSender, Lost, Settings};
 
 /// Workers and queries of a root.
@@ -42,7 +39,7 @@ pub(super) struct State {
     pub(super) drained: Drained,
     pub(super) counters: Counters,
     pub(super) recalls: Recalls,
-    unstored: UnstoredAttempts,
+    pub(super) unstored: UnstoredAttempts,
     next_peer: u64,
     next_query: u64,
     /// Time of the next look at all workers.
@@ -113,49 +110,6 @@ impl Shared {
             }));
         }
         self.nudged.notify_one();
-    }
-
-    /// Tells workers which attempts of a query are stored.
-    fn stored(&self, query: u64, attempts: &[StoredAttempt]) {
-        let mut state = self.state.lock();
-        for (worker, partials) in state.unstored.stored(query, attempts) {
-            let Some(peer) = state.peers.get(&worker) else { continue };
-            for partials in partials.chunks(MOST_GIVEN_BACK) {
-                peer.sender.post(frames::encoded(Said::Stored(Stored { partials: partials.to_vec() })));
-            }
-        }
-    }
-
-    /// Recalls what workers keep under a key.
-    pub(super) async fn recall(&self, key: Bytes, time: Duration) -> HeldPartials {
-        let key = MemoKey::new(key);
-        let id = key.id();
-        let (recall, answered) = {
-            let mut state = self.state.lock();
-            let State { peers, recalls, .. } = &mut *state;
-            let keepers = || peers.iter().filter(|(_, peer)| peer.keeps);
-            let (recall, answered) = recalls.begin(key, keepers().map(|(number, _)| *number).collect());
-            for (_, peer) in keepers() {
-                peer.sender.post(frames::encoded(Said::Recall(Recall { recall, id: id.clone() })));
-            }
-            (recall, answered)
-        };
-        // Also if the future is dropped.
-        let _end = EndOnDrop { shared: self, recall };
-        // What has come by then is there.
-        let _ = timeout(time, answered.notified()).await;
-        self.state.lock().recalls.end(recall)
-    }
-
-    /// Has workers forget what they kept.
-    pub(super) fn forget(&self, held: &HeldPartials) {
-        let state = self.state.lock();
-        for (worker, numbers) in &held.numbers {
-            if let Some(peer) = state.peers.get(worker) {
-                let forget = Forget { id: held.id.clone(), partials: numbers.clone() };
-                peer.sender.post(frames::encoded(Said::Forget(forget)));
-            }
-        }
     }
 
     /// Ends a query.
@@ -349,18 +303,6 @@ impl Shared {
         }
         self.nudged.notify_one();
         local.values().for_each(|runner| runner.nudge());
-    }
-}
-
-/// RAII guard that ends a recall.
-struct EndOnDrop<'a> {
-    shared: &'a Shared,
-    recall: u64,
-}
-
-impl Drop for EndOnDrop<'_> {
-    fn drop(&mut self) {
-        self.shared.state.lock().recalls.end(self.recall);
     }
 }
 

@@ -69,7 +69,7 @@ impl Root {
         Self { workers: Workers::new(0, settings.clone()), settings }
     }
 
-    /// The same root, for adding workers that may be killed.
+    /// Handle of the root for adding workers that may be killed.
     pub(crate) fn expendable(&self) -> Self {
         Self { workers: self.workers.clone().expendable(), settings: self.settings.clone() }
     }

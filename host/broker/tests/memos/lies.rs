@@ -62,7 +62,7 @@ async fn answer(stranger: &mut Stranger, partials: impl IntoIterator<Item = Kept
     partials.for_each(|partial| stranger.say(Said::Held(Held { recall: recall.recall, partial })));
 }
 
-/// What the next root takes of a worker that hands these partials over, and why the worker is
+/// Partials that the next root takes of a worker that hands these over, and why the worker is
 /// dropped, if it is.
 async fn taken(partials: impl IntoIterator<Item = KeptPartial>) -> (HeldPartials, Option<String>) {
     let workers = Workers::new(0, Settings::default());

@@ -7,7 +7,7 @@ use frond_sandbox::Metering;
 /// `frond compile`.
 #[derive(Debug, Args)]
 pub struct CompileArgs {
-    /// What the code counts and looks at.
+    /// Metering of the code: fuel, clock or nothing.
     #[arg(long, value_parser = metering)]
     metering: Metering,
 

@@ -43,7 +43,7 @@ pub struct WorkerArgs {
     pub allow: Option<PathBuf>,
 
     /// A folder whose files the worker reads itself, if a root has the same files; may be repeated.
-    /// Give the root's path of the folder, too, if it is another one: /root/path=/path/here.
+    /// Give the root's path of the folder, too, if it is another one: ROOTPATH=DIR.
     #[arg(long, value_name = "[ROOTPATH=]DIR")]
     pub data: Vec<DataFolder>,
 

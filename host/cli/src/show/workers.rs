@@ -1,16 +1,39 @@
 //! Views of workers: a table of them, and one in detail.
 
+use serde::Deserialize;
+
 use super::jobs::rough;
 use super::page::{Line, Page, Tone};
 use super::style::TermStyle;
 use super::table::Table;
 use super::text::{self, MAX_KEY, MAX_TEXT, count, plural};
-use crate::workers::Worker;
 
 /// Width of the first column of a worker in detail: the longest label is `gets nothing`.
 const LABEL: usize = 14;
 /// Limit on the width of a worker's name in a table.
 const MAX_NAME: usize = 40;
+
+/// Worker as the server reports it. Unknown fields of a newer server are ignored here; `--format
+/// json` prints them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Worker {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) state: String,
+    pub(crate) slots: u64,
+    pub(crate) first_slot: u64,
+    pub(crate) age_ms: u64,
+    pub(crate) silent_ms: Option<u64>,
+    pub(crate) round_trip_ms: Option<f64>,
+    pub(crate) attempts: u64,
+    pub(crate) waiting: u64,
+    pub(crate) ended: u64,
+    pub(crate) ran_ms: u64,
+    pub(crate) rate: f64,
+    pub(crate) idle_because: Option<String>,
+    pub(crate) refusals: Vec<String>,
+}
 
 /// Returns a table of workers in the given order, or an empty text without workers.
 pub(crate) fn table(workers: &[Worker], style: TermStyle) -> String {

@@ -93,7 +93,7 @@ impl Server {
     }
 }
 
-/// What one process answers.
+/// Answer of one process.
 fn alone(app: &str, query: &str) -> String {
     frond(["query", &format!("examples/{app}"), query, "--deadline", "100s"]).run().expect(0).out()
 }

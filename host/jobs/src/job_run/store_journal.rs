@@ -26,8 +26,8 @@ impl StoreJournal {
         Self { lease, id, meter }
     }
 
-    /// Stores partials of earlier owners' leaves, each with the epoch of its attempt. Those of units
-    /// that are stored already are discarded.
+    /// Stores partials of earlier owners' leaves, each with the epoch of its attempt. Partials of
+    /// units that are stored already are discarded.
     pub(super) async fn store(&self, partials: Vec<(u64, KeptPartial)>) -> Result<(), StoreError> {
         let mut left = partials.into_iter().map(|(epoch, one)| result(Some(epoch), one)).collect::<Vec<_>>();
         while !left.is_empty() {

@@ -66,7 +66,8 @@ impl<Q: ClaimSource> ClaimOrder<Q> {
     }
 
     /// Claims for a free slot: with `claim` from the first foreground query that has something, or
-    /// else with `cut`; then in the same way from background work, if the slot `may_run_background`.
+    /// else with `cut`; then in the same way from background work, if the slot
+    /// `may_run_background`.
     pub fn claim<R>(
         &mut self,
         now: Instant,

@@ -30,7 +30,7 @@ pub(super) enum JournalReport {
     Kept {
         /// The attempts that have them.
         stored: Vec<StoredAttempt>,
-        /// Those that have ended.
+        /// Attempts that have ended.
         ends: Vec<AttemptEnd>,
     },
     /// Partials of an earlier run, by position; empty if the page had only partials of this run.

@@ -1,4 +1,5 @@
-//! Settings of workers: processes on this machine and on other hosts that run leaves for the server.
+//! Settings of workers: processes on this machine and on other hosts that run leaves for the
+//! server.
 
 use std::path::{Path, PathBuf};
 

@@ -98,7 +98,16 @@ const KNOWN: [(&str, &[&str]); 17] = [
     ("fuzz", &["frond-app", "frond-sandbox", "frond-server"]),
     (
         "bench",
-        &["frond-root", "frond-sandbox", "frond-app", "frond-plugin", "frond-pi", "frond-wordcount", "frond-testkit"],
+        &[
+            "frond-root",
+            "frond-sandbox",
+            "frond-app",
+            "frond-run",
+            "frond-plugin",
+            "frond-pi",
+            "frond-wordcount",
+            "frond-testkit",
+        ],
     ),
 ];
 
