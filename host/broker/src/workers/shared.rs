@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use frond_root::{LeafRunner, Memo, Outcome, StoredAttempt, Ticket};
+use frond_root::{LeafRunner, Memo, Outcome, Ticket};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::drained::Drained;
+use super::memo_key::MemoKey;
 use super::peer::{Held, MAX_WORKER_SLOTS, Origin, Peer, Recipient, Wrong};
 use super::queries::{Queries, Query};
 use super::recall::Recalls;

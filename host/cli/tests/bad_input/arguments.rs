@@ -22,6 +22,7 @@ fn no_verb() {
       serve     Serves every app of a folder over HTTP, with a web page about them
       jobs      Runs queries as jobs, which outlive their request: submits, watches and cancels jobs, and gets their answers
       worker    Runs leaves for queries on any hosts that use the same broker
+      workers   Lists and drains the workers of a server
       token     Makes a token for a server, and the lines for the server's settings
       new       Makes a folder with an app or a plugin in one of four languages, which builds and passes its cases as it is
       build     Runs an app's build commands, and checks the components they make
