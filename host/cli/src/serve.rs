@@ -1,6 +1,6 @@
 //! `frond serve`: serves every app of a folder over HTTP.
 
-mod log;
+pub(crate) mod log;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

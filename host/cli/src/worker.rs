@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use frond_app::Package;
 use frond_broker::Introduction;
 use frond_broker::cluster::serve_roots;
@@ -17,11 +17,13 @@ use frond_run::processes::PROCESS_MEMORY;
 use frond_run::worker_process::{ProcessOrders, run_process};
 use frond_run::workers::{WorkerLeaves, engine, files_in};
 use frond_run::{Crew, CrewSettings, Machine, RunError, WaitLimits, usual_slots};
-use frond_server::config::Workers;
+use frond_server::config::{self, Workers};
 use tokio::runtime::Handle;
 
 use crate::args::{BrokerArgs, WorkerArgs, WorkersArgs};
 use crate::exit::{Exit, MachineFault};
+use crate::serve::log::Log;
+use crate::show::text::plural;
 use crate::signals::Endings;
 
 /// Time for which a query waits for the first worker of its broker.
@@ -38,9 +40,12 @@ pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<Exit> {
         let name = args.name.clone().unwrap_or_default();
         let slots = args.slots.unwrap_or(1);
         let memory = args.memory.unwrap_or(PROCESS_MEMORY);
-        run_process(ProcessOrders { parent, name, slots, memory, needs_wall: args.needs_wall })?;
-        return Ok(Exit::Whole);
+        let ran = run_process(ProcessOrders { parent, name, slots, memory, needs_wall: args.needs_wall });
+        // A process whose parent has ended meanwhile has nobody to tell that.
+        let is_orphan = std::os::unix::process::parent_id() != parent;
+        return if is_orphan { Ok(Exit::Whole) } else { ran.map(|()| Exit::Whole).map_err(Into::into) };
     }
+    let _log = Log::start(&config::Log::default())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -53,7 +58,7 @@ pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<Exit> {
 
 async fn serve(args: &WorkerArgs) -> anyhow::Result<Exit> {
     let Some(options) = options(&args.broker) else {
-        anyhow::bail!("a worker needs a broker\n(name it: frond worker --nats nats://127.0.0.1:4222)");
+        bail!("a worker needs a broker\n(name it: frond worker --nats nats://127.0.0.1:4222)");
     };
     let slots = args.slots.map_or_else(usual_slots, usize::from);
     let mut waiting = WaitLimits::default();
@@ -72,7 +77,8 @@ async fn serve(args: &WorkerArgs) -> anyhow::Result<Exit> {
     let mut endings = Endings::new()?;
     let joined = async { connect(&options).await?.worker(&name).await };
     let side = joined.await.map_err(RunError::from)?;
-    errln!("worker {name} with {slots} slots in pool {} of {}", options.pool, options.url);
+    let count = plural(slots as u64, "slot", "slots");
+    errln!("worker {name} with {count} in pool {} of {}", options.pool, options.url);
     let draining = CancellationToken::new();
     let serving = serve_roots(side, Settings::default(), introduction, loader, draining.clone());
     tokio::pin!(serving);
@@ -134,6 +140,9 @@ pub(crate) fn crew(args: &WorkersArgs, machine: Machine, runtime: &Handle) -> an
         is_local: args.local.unwrap_or(args.workers.is_none()),
     };
     if !settings.is_any() {
+        if !settings.is_local {
+            bail!("--local is false, and there are no workers: no leaf could run\n(add --workers N or --nats URL)");
+        }
         return Ok((machine, None));
     }
     let crew = Crew::start(settings, machine.slots(), runtime)?;

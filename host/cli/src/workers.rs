@@ -58,7 +58,9 @@ async fn list(client: &Client, format: OutputMode) -> anyhow::Result<Exit> {
     print(workers::table(&workers, TermStyle { width, ..style }).as_bytes())?;
     match (workers.is_empty(), may_join) {
         (true, true) => {
-            errln!("no worker has joined\n(start one: frond worker --nats URL, with the server's URL and pool)")
+            errln!(
+                "no worker is here: none has joined, or all have left\n(frond worker --nats URL starts one; one that was drained joins again once it is restarted)"
+            )
         }
         (true, false) => errln!("this server has no workers: its leaves run in its own process\n(frond serve --help)"),
         _ => {}

@@ -73,7 +73,8 @@ impl Crew {
     pub fn start(settings: CrewSettings, slots: usize, runtime: &Handle) -> Result<Self, RunError> {
         let _entered = runtime.enter();
         let local = if settings.is_local { u32::try_from(slots).unwrap_or(u32::MAX) } else { 0 };
-        let workers = Workers::new(local, Settings::default());
+        let session = if settings.broker.is_some() { Settings::default() } else { Settings::of_process() };
+        let workers = Workers::new(local, session);
         let processes = ProcessSettings { count: settings.processes, needs_wall: false };
         let processes = Processes::start(&processes, &workers)?;
         let ending = CancellationToken::new();
@@ -127,6 +128,16 @@ impl Crew {
         Some(Bytes::copy_from_slice(&digest.finish().0))
     }
 
+    /// The reason why no worker of the broker runs leaves, if there is none.
+    #[must_use]
+    pub fn absence(&self) -> Option<String> {
+        let broker = self.settings.broker.as_ref().filter(|_| self.workers.list().is_empty())?;
+        Some(format!(
+            "no worker of the pool `{}` has joined\n(frond worker --nats URL --pool {0} starts one)",
+            broker.pool
+        ))
+    }
+
     /// The reasons why workers cannot run leaves, each once.
     #[must_use]
     pub fn refusals(&self) -> BTreeSet<String> {
@@ -142,7 +153,7 @@ impl Crew {
     /// Has the leaves of a machine run on these workers.
     #[must_use]
     pub fn on(&self, machine: Machine) -> Machine {
-        machine.with_workers(self.workers.clone(), self.settings.is_local)
+        machine.with_workers(self.workers.clone(), self.settings.is_local, self.settings.broker.is_none())
     }
 
     /// Waits until all processes have joined, and one worker of the broker, for `time` at most.

@@ -19,6 +19,9 @@ pub enum RunError {
     /// The broker of the workers cannot be reached, or cannot be used.
     #[error(transparent)]
     Broker(Box<NatsError>),
+    /// No worker could ever run the app's leaves: the reason and the remedy.
+    #[error("{0}")]
+    Nowhere(&'static str),
     /// Neither the app nor the query is at fault: the host denies a resource, or there is a bug.
     #[error("{what}")]
     Machine {

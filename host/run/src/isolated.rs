@@ -28,7 +28,7 @@ impl Isolated {
     /// A [`RunError::Machine`] if a thread that watches one cannot be started.
     pub(crate) fn start(count: usize, runtime: &Handle) -> Result<Self, RunError> {
         let _entered = runtime.enter();
-        let workers = Workers::new(0, Settings::default());
+        let workers = Workers::new(0, Settings::of_process());
         let settings = ProcessSettings { count, needs_wall: offered().is_enforced() };
         let processes = Processes::start(&settings, &workers)?;
         // The first plan counts their slots.

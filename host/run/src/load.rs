@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use frond_app::{AppError, Component, Package};
 use frond_broker::{LeafSource, Workers};
+use frond_root::call::Grants;
 use frond_root::memory::Memory;
 use frond_sandbox::component::{Origin, read};
 use frond_sandbox::inspect::surface;
@@ -132,6 +133,12 @@ impl Machine {
         loader: &mut Loader<'_>,
     ) -> Result<Option<(Workers, LeafSource, bool)>, RunError> {
         let (Some(on), Some(component)) = (self.workers(package.isolation)?, &package.leaf) else { return Ok(None) };
+        if on.are_processes && !on.has_local_slots && !Grants::default().cover(&package.grants) {
+            return Err(RunError::Nowhere(
+                "worker processes have no files, no variables and no network, so that no leaf of this app could run: it has \
+                 [grants]\n(let leaves run in this process, too, or on workers of a broker that allow its grants)",
+            ));
+        }
         let is_unmetered = on.are_killed && !leaf.limits.is_metered();
         let unmetered = is_unmetered.then(|| loader.load(Some(component), Metering::Nothing)).transpose()?.flatten();
         let plugin = unmetered.unwrap_or_else(|| leaf.plugin.clone());

@@ -29,6 +29,7 @@ pub struct Machine {
     compiler: Compiler,
     workers: Option<Workers>,
     has_local_slots: bool,
+    are_processes: bool,
     /// Runtime of the worker processes of isolated leaves.
     runtime: Option<Handle>,
     isolated: Mutex<Option<Isolated>>,
@@ -56,6 +57,8 @@ pub(crate) struct LeafWorkers {
     pub(crate) workers: Workers,
     /// True if leaves run in this process, too.
     pub(crate) has_local_slots: bool,
+    /// True if all workers are processes of this machine, which grant nothing.
+    pub(crate) are_processes: bool,
     /// True if a leaf that runs for too long is killed with its worker.
     pub(crate) are_killed: bool,
 }
@@ -77,6 +80,7 @@ impl Machine {
             compiler: compiler().apart(),
             workers: None,
             has_local_slots: true,
+            are_processes: false,
             runtime: None,
             isolated: Mutex::default(),
             sandboxes: Mutex::default(),
@@ -102,9 +106,10 @@ impl Machine {
     }
 
     /// Has leaves run on workers, and on this process's own slots only if `has_local_slots`.
+    /// `are_processes` is true if all workers are processes of this machine.
     #[must_use]
-    pub fn with_workers(self, workers: Workers, has_local_slots: bool) -> Self {
-        Self { workers: Some(workers), has_local_slots, ..self }
+    pub fn with_workers(self, workers: Workers, has_local_slots: bool, are_processes: bool) -> Self {
+        Self { workers: Some(workers), has_local_slots, are_processes, ..self }
     }
 
     /// Has the leaves of apps that ask for isolation run in worker processes, one a slot, which are
@@ -122,7 +127,12 @@ impl Machine {
         let Some(runtime) = self.runtime.as_ref().filter(|_| isolation != Isolation::Thread) else {
             let workers = self.workers.clone();
             let has_local_slots = self.has_local_slots;
-            return Ok(workers.map(|workers| LeafWorkers { workers, has_local_slots, are_killed: false }));
+            return Ok(workers.map(|workers| LeafWorkers {
+                workers,
+                has_local_slots,
+                are_processes: self.are_processes,
+                are_killed: false,
+            }));
         };
         let mut isolated = lock(&self.isolated);
         let started = match isolated.take() {
@@ -131,7 +141,7 @@ impl Machine {
         };
         let workers = started.workers().clone();
         *isolated = Some(started);
-        Ok(Some(LeafWorkers { workers, has_local_slots: false, are_killed: true }))
+        Ok(Some(LeafWorkers { workers, has_local_slots: false, are_processes: true, are_killed: true }))
     }
 
     /// Memory for plans and partials, if it is bounded.

@@ -61,7 +61,7 @@ pub fn run_process(orders: ProcessOrders) -> Result<(), RunError> {
     let loader = Arc::new(WorkerLeaves::new(machine, threads, Grants::default(), true).running_unmetered());
     runtime.block_on(async move {
         let socket = tokio::net::UnixStream::from_std(socket).map_err(wrong)?;
-        serve(over_stream(socket), Settings::default(), &introduction, loader, CancellationToken::new()).await;
+        serve(over_stream(socket), Settings::of_process(), &introduction, loader, CancellationToken::new()).await;
         Ok::<(), RunError>(())
     })?;
     // A leaf may still run.

@@ -187,7 +187,7 @@ impl Principal {
         match (self.role, action) {
             (Role::Admin, _) | (Role::Query, Action::Read | Action::Ask) | (Role::Observer, Action::Read) => Ok(()),
             (Role::Query, Action::Change) => Err(Problem::forbidden(format!(
-                "the token of `{name}` may run queries, but not change apps\n\
+                "the token of `{name}` may run queries, but not change apps or drain workers\n\
                  (changing apps takes a token with the role admin)"
             ))),
             (Role::Observer, _) => Err(Problem::forbidden(format!(

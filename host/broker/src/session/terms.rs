@@ -13,6 +13,8 @@ pub(super) const MAX_BEAT: Duration = Duration::from_secs(60);
 
 /// Most announced times that may pass without a packet, so that times stay far below overflow.
 const MAX_MISSED: u32 = 10_000;
+/// Announced times that a process of this machine may let pass: ten seconds while it works.
+const PROCESS_MISSED: u32 = 100;
 
 /// Longest time to open or to close, so that times stay far below overflow.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,6 +53,13 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Settings for a process of this machine: its end closes the carrier, so silence only means
+    /// that the machine is busy, or that the process hangs.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self { missed: PROCESS_MISSED, ..Self::default() }
+    }
+
     /// Raises or lowers values with which no session could work.
     pub(super) fn clamped(self) -> Self {
         let beat = |time: Duration| time.clamp(Duration::from_millis(1), MAX_BEAT);

@@ -290,6 +290,7 @@ impl Shared {
             peer
         };
         let name = peer.name;
+        let is_expendable = peer.origin.is_expendable;
         let mut local: BTreeMap<u64, Arc<dyn LeafRunner>> = BTreeMap::new();
         for held in peer.held.into_values() {
             local.extend(held.query.local.clone().map(|runner| (held.query.number, runner)));
@@ -297,7 +298,14 @@ impl Shared {
                 None => held.query.work.give_back(held.ticket),
                 Some(started) => {
                     let ran = now.saturating_duration_since(started);
-                    held.end(Outcome::with_its_worker(ran, format!("its worker `{name}` was lost: {why}")), now);
+                    // Whatever ended the process of a leaf whose time is up, its time was up.
+                    let is_over = is_expendable && now >= held.ticket.deadline;
+                    let outcome = if is_over {
+                        Outcome::cut_off(&held.ticket, None, ran, now)
+                    } else {
+                        Outcome::with_its_worker(ran, format!("its worker `{name}` was lost: {why}"))
+                    };
+                    held.end(outcome, now);
                 }
             }
         }

@@ -74,7 +74,7 @@ pub struct BrokerArgs {
     pub nats: Option<String>,
 
     /// Pool of workers: roots have leaves run by the workers of their own pool [default: default].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "nats")]
     pub pool: Option<String>,
 
     /// NATS user; the environment variable FROND_NATS_PASSWORD has the password.

@@ -22,14 +22,14 @@ use crate::show::text::is_unsafe;
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// Log of a server, on stderr. Dropping it writes the queued lines.
-pub(super) struct Log(Arc<Queue>);
+pub(crate) struct Log(Arc<Queue>);
 
 impl Log {
     /// Sends the process's trace events and panics to stderr.
     ///
     /// # Errors
     /// When the process already has a log.
-    pub(super) fn start(of: &config::Log) -> anyhow::Result<Self> {
+    pub(crate) fn start(of: &config::Log) -> anyhow::Result<Self> {
         let queue = Arc::new(Queue::new(out::stderr(), notice(of.format)));
         let lines = queue.clone();
         let level = match of.level {

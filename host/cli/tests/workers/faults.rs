@@ -113,13 +113,7 @@ impl Cluster {
                 let drained = std::mem::replace(&mut self.near, worker(&self.nats.url(), "near"));
                 drained.end().expect(0);
             }
-            Fault::KilledRoot => {
-                let mut server = self.server.take().unwrap();
-                server.running.signal("KILL");
-                let Server { running, folder, .. } = server;
-                running.end();
-                self.serve(folder);
-            }
+            Fault::KilledRoot => self.kill_root(),
             Fault::StoppedRoot => {
                 let server = self.server.as_mut().unwrap();
                 server.running.signal("STOP");
@@ -157,6 +151,15 @@ impl Cluster {
             }
         }
         self.gather();
+    }
+
+    /// Kills the root, and starts another one on its folder.
+    fn kill_root(&mut self) {
+        let mut server = self.server.take().unwrap();
+        server.running.signal("KILL");
+        let Server { running, folder, .. } = server;
+        running.end();
+        self.serve(folder);
     }
 
     fn lost(&self) -> f64 {

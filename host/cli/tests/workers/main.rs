@@ -190,6 +190,11 @@ fn wrong_command_lines_say_what_to_do() {
     assert!(nowhere.err().contains("cannot open the folder `/nowhere`"), "{}", nowhere.err());
     let nobody = frond(["worker", "--nats", "nats://127.0.0.1:1"]).run().expect(69);
     assert!(nobody.err().contains("127.0.0.1:1"), "{}", nobody.err());
+    let nowhere = query(QUERIES[0]).args(["--local", "false"]).run().expect(64);
+    assert!(nowhere.err().contains("no leaf could run"), "{}", nowhere.err());
+    let granted = kit::Folder::with_app("faulty", "[grants]\nenv = [\"HOME\"]\n[source]\nkind = \"query\"\n");
+    let nowhere = granted.frond("query app {} --workers 1").run().expect(64);
+    assert!(nowhere.err().contains("[grants]"), "{}", nowhere.err());
     let nobody = query(QUERIES[0]).args(["--nats", "nats://127.0.0.1:1"]).run().expect(69);
     assert!(nobody.err().contains("127.0.0.1:1"), "{}", nobody.err());
 }

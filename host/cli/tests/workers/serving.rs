@@ -181,7 +181,7 @@ fn a_server_runs_leaves_in_processes_of_its_own() {
     let workers = server.workers_once(|workers| workers.len() == 2);
     assert_eq!(names(&workers).len(), 2);
     assert_eq!(server.ask("pi", PI), alone("pi", PI));
-    assert_eq!(server.workers_once(|_| true).iter().map(|one| one["ended"].as_u64().unwrap()).sum::<u64>() > 0, true);
+    assert!(server.workers_once(|_| true).iter().any(|one| one["ended"].as_u64() > Some(0)));
     server.end().expect(0);
 }
 
