@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::availability::{at_least, most_leaves, needed, with_attempts};
-use crate::cost::{Cost, Layout};
+use crate::cost::{Cost, Layout, flat_optimum};
 use crate::inputs::{Division, Inputs, Workload};
 use crate::leaf_time::Distribution;
 use crate::prediction::{Effort, Spread, leaves_cut, leaves_until};
@@ -60,12 +60,43 @@ impl<'a> Evaluator<'a> {
         self.workload
     }
 
-    pub(crate) fn cost(&self) -> &Cost {
-        &self.cost
+    /// Returns the number of leaves at which the time is least if nothing else limits it.
+    pub(crate) fn flat_optimum(&self) -> f64 {
+        flat_optimum(self.cost.work, self.cost.overhead)
     }
 
-    /// Returns the pieces for a number of leaves: as many as keep the slots in use, as long as each
-    /// of them shortens the query and the promise still holds.
+    /// Returns the expected time of a query.
+    pub(crate) fn time(&self, layout: Layout) -> f64 {
+        self.cost_of(layout).time(layout)
+    }
+
+    /// Returns the share of the slots' time that is put to use.
+    pub(crate) fn efficiency(&self, layout: Layout) -> f64 {
+        self.cost_of(layout).efficiency(layout)
+    }
+
+    /// Returns the part of a query's time that is not the leaves'.
+    pub(crate) fn beside_leaves(&self, layout: Layout) -> f64 {
+        self.cost.beside_leaves(layout)
+    }
+
+    /// Returns the cost model for pieces of a layout's size: larger pieces vary less.
+    fn cost_of(&self, layout: Layout) -> Cost {
+        let factor = self.size_of(layout.pieces);
+        let varies_less = factor > 1.0 && self.cost.cv.is_finite();
+        Cost { cv: if varies_less { self.cost.cv / factor.sqrt() } else { self.cost.cv }, ..self.cost }
+    }
+
+    /// Returns the size of a piece, as a multiple of the size that was measured.
+    fn size_of(&self, pieces: u64) -> f64 {
+        match self.workload.division.value {
+            Division::Fixed => 1.0,
+            _ => self.workload.pieces.value as f64 / pieces.max(1) as f64,
+        }
+    }
+
+    /// Returns the pieces for a number of leaves: as many as keep the slots in use, as long as they
+    /// shorten the query and the promise still holds.
     pub(crate) fn layout(&self, leaves: u64) -> Layout {
         let leaves = leaves.max(1);
         let pieces = match self.workload.division.value {
@@ -78,11 +109,21 @@ impl<'a> Evaluator<'a> {
 
     fn pieces_per_slot(&self, leaves: u64) -> u64 {
         let wanted = pieces_per_slot(leaves, self.inputs.slot_use.value, self.cost.cv);
-        // Where the time saved by a further piece per slot is what it costs.
-        let skew = self.cost.skew(Layout { leaves, pieces: leaves }) - 1.0;
-        let worth = (self.cost.work * skew / self.cost.overhead.max(f64::MIN_POSITIVE)).sqrt() / leaves as f64;
         let promised = self.most_pieces().map_or(u64::MAX, |most| most / leaves);
-        wanted.min(worth.round() as u64).min(promised).clamp(1, MAX_PIECES_PER_SLOT)
+        let most = wanted.min(promised).clamp(1, MAX_PIECES_PER_SLOT);
+        let mut best = 1;
+        let mut least = f64::INFINITY;
+        let mut each = 1;
+        while each <= most {
+            let time = self.time(Layout { leaves, pieces: leaves.saturating_mul(each) });
+            if time < least {
+                least = time;
+                best = each;
+            }
+            // The curve is flat, so larger numbers are tried in steps of an eighth.
+            each += (each / 8).max(1);
+        }
+        best
     }
 
     /// Returns the most pieces that must all succeed under the promised availability.
@@ -94,10 +135,7 @@ impl<'a> Evaluator<'a> {
 
     /// Returns the time of a leaf that has one of `pieces` pieces.
     pub(crate) fn leaf(&self, pieces: u64) -> Distribution {
-        match self.workload.division.value {
-            Division::Fixed => self.workload.leaf.value.clone(),
-            _ => self.workload.leaf.value.scaled(self.workload.pieces.value as f64 / pieces.max(1) as f64),
-        }
+        self.workload.leaf.value.resized(self.size_of(pieces))
     }
 
     /// Predicts the time until a share of the pieces has been answered.
@@ -110,19 +148,19 @@ impl<'a> Evaluator<'a> {
         } else {
             leaves_until(&leaf, layout, needed, effort)
         };
-        let beside = self.cost.beside_leaves(layout);
+        let beside = self.beside_leaves(layout);
         Spread { p50: spread.p50 + beside, p99: spread.p99 + beside, method: spread.method }
     }
 
     pub(crate) fn point(&self, leaves: u64, draws: u64) -> Point {
         let layout = self.layout(leaves);
-        let time = self.cost.time(layout);
+        let time = self.time(layout);
         Point {
             leaves: layout.leaves,
             pieces: layout.pieces,
             time,
-            spread: self.spread(layout, self.inputs.floor.value, draws),
-            efficiency: self.cost.efficiency(layout),
+            spread: self.spread(layout, floor_of_times(self.inputs), draws),
+            efficiency: self.efficiency(layout),
             availability: availability(self.inputs, layout.pieces),
             leaf_seconds: self.cost.work * expected_attempts(self.inputs),
             slot_seconds: time * layout.busy() as f64,
@@ -133,6 +171,11 @@ impl<'a> Evaluator<'a> {
 /// Returns the availability of a leaf with all its attempts.
 pub(crate) fn leaf_availability(inputs: &Inputs) -> f64 {
     with_attempts(inputs.leaf_availability.value, inputs.attempts.value)
+}
+
+/// Returns the share of the pieces that a query waits for: all of them, if any answer will do.
+pub(crate) fn floor_of_times(inputs: &Inputs) -> f64 {
+    if inputs.floor.value > 0.0 { inputs.floor.value } else { 1.0 }
 }
 
 /// Returns the probability that enough of `pieces` succeed for the floor.

@@ -93,7 +93,7 @@ pub struct Inputs {
     pub attempts: Input<u32>,
     /// Probability with which an answer is promised.
     pub sla: Option<Input<f64>>,
-    /// Share of the pieces that an answer needs: 1 for all.
+    /// Share of the pieces that an answer needs: 1 for all, 0 for an answer from any of them.
     pub floor: Input<f64>,
     /// Time from the request to the answer, in seconds.
     pub deadline: Option<Input<f64>>,

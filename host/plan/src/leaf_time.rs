@@ -86,6 +86,14 @@ impl Sample {
         Self { sorted, mean: self.mean * factor, variance: self.variance * factor * factor }
     }
 
+    /// Returns the times of `factor` pieces together: their mean grows in proportion, and their
+    /// deviations by the square root.
+    fn joined(&self, factor: f64) -> Self {
+        let mean = self.mean * factor;
+        let sorted = self.sorted.iter().map(|time| mean + (time - self.mean) * factor.sqrt()).collect();
+        Self { sorted, mean, variance: self.variance * factor }
+    }
+
     /// Returns the time of rank `⌈share·n⌉` from the slowest: nearest rank, counted from above.
     fn upper(&self, share: f64) -> f64 {
         let count = self.sorted.len();
@@ -166,6 +174,26 @@ impl Distribution {
             Self::LogNormal { median, sigma } => Self::LogNormal { median: median * factor, sigma: *sigma },
             Self::Pareto { min, alpha } => Self::Pareto { min: min * factor, alpha: *alpha },
             Self::Empirical(sample) => Self::Empirical(sample.scaled(factor)),
+        }
+    }
+
+    /// Returns the distribution of a piece that is `factor` times as large.
+    ///
+    /// A smaller piece varies as much as the piece that was measured. A larger one does the work of
+    /// several, so its deviations partly cancel; a power law keeps its tail.
+    #[must_use]
+    pub fn resized(&self, factor: f64) -> Self {
+        if factor <= 1.0 {
+            return self.scaled(factor);
+        }
+        match self {
+            Self::Pareto { .. } => self.scaled(factor),
+            Self::Empirical(sample) => Self::Empirical(sample.joined(factor)),
+            Self::Exponential { .. } | Self::LogNormal { .. } => {
+                let cv = self.cv() / factor.sqrt();
+                let sigma = (cv * cv).ln_1p().sqrt();
+                Self::LogNormal { median: self.mean() * factor * (-0.5 * sigma * sigma).exp(), sigma }
+            }
         }
     }
 

@@ -104,7 +104,7 @@ fn floor_limit(inputs: &Inputs, app: &Evaluator<'_>) -> Option<Limit> {
 
 /// Returns the largest number of leaves that is efficient enough.
 fn efficient(inputs: &Inputs, app: &Evaluator<'_>) -> u64 {
-    let holds = |leaves: &u64| app.cost().efficiency(app.layout(*leaves)) >= inputs.efficiency.value;
+    let holds = |leaves: &u64| app.efficiency(app.layout(*leaves)) >= inputs.efficiency.value;
     candidates(MAX_LEAVES).take_while(holds).last().unwrap_or(1)
 }
 
@@ -118,7 +118,7 @@ fn candidates(most: u64) -> impl Iterator<Item = u64> {
 
 /// Returns the fewest leaves that are as good as the fastest number of at most `most`.
 fn fastest(app: &Evaluator<'_>, most: u64) -> u64 {
-    let time = |leaves: u64| app.cost().time(app.layout(leaves));
+    let time = |leaves: u64| app.time(app.layout(leaves));
     let least = candidates(most).map(time).fold(f64::INFINITY, f64::min);
     candidates(most).find(|leaves| time(*leaves) <= least * FLAT).unwrap_or(1)
 }

@@ -1,10 +1,9 @@
 //! Making of a plan from its inputs.
 
 use crate::availability::{all_of, at_least, attempts_for, highest_floor, meets, most_leaves, needed};
-use crate::cost::{Layout, flat_optimum};
-use crate::evaluate::{Evaluator, availability, leaf_availability};
+use crate::cost::Layout;
+use crate::evaluate::{Evaluator, availability, floor_of_times, leaf_availability};
 use crate::inputs::{Inputs, Workload};
-use crate::leaf_time::Distribution;
 use crate::limits::{Choice, Constraint, Limit, MAX_LEAVES, choose, general, lowest, of_workload};
 use crate::notes::notes;
 use crate::order_statistics::mean_until;
@@ -59,7 +58,7 @@ fn of_availability(inputs: &Inputs, usl: Option<Usl>) -> Plan {
 
 fn of_app(inputs: &Inputs, usl: Option<Usl>, app: &Evaluator<'_>) -> Plan {
     let limits = of_workload(inputs, usl.as_ref(), app);
-    let p99 = |leaves: u64| app.spread(app.layout(leaves), inputs.floor.value, DRAWS_OF_A_POINT).p99;
+    let p99 = |leaves: u64| app.spread(app.layout(leaves), floor_of_times(inputs), DRAWS).p99;
     let choice = match &inputs.leaves {
         Some(given) => Choice { leaves: given.value.clamp(1, MAX_LEAVES), binding: Constraint::Given },
         None => choose(inputs, &limits, app, p99),
@@ -68,8 +67,8 @@ fn of_app(inputs: &Inputs, usl: Option<Usl>, app: &Evaluator<'_>) -> Plan {
     let chosen = app.point(choice.leaves, DRAWS);
     let meets_deadline = inputs.deadline.as_ref().map(|deadline| chosen.spread.p99 <= deadline.value);
     let binding = if meets_deadline == Some(false) { Constraint::Deadline } else { choice.binding };
-    let optimum = flat_optimum(app.cost().work, app.cost().overhead);
-    let alone = app.cost().time(Layout { leaves: 1, pieces: 1 });
+    let optimum = app.flat_optimum();
+    let alone = app.time(Layout { leaves: 1, pieces: 1 });
     Plan {
         binding,
         prediction: Some(Prediction {
@@ -125,21 +124,14 @@ fn availability_of(inputs: &Inputs, pieces: u64) -> Availability {
 
 fn floor_worth(inputs: &Inputs, layout: Layout, app: Option<&Evaluator<'_>>) -> Option<FloorWorth> {
     let pieces = layout.pieces;
-    let is_asked = inputs.floor.value < 1.0;
+    let is_asked = inputs.floor.value > 0.0 && inputs.floor.value < 1.0;
     let share = if is_asked { inputs.floor.value } else { USUAL_FLOOR };
     let enough = needed(pieces, share);
     if enough >= pieces {
         return None;
     }
     let leaf = leaf_availability(inputs);
-    let times = app.map(|app| {
-        let time: Distribution = app.leaf(pieces);
-        let beside = app.cost().beside_leaves(layout);
-        let mean = mean_until(&time, enough, pieces) + beside;
-        let mean_of_all = mean_until(&time, pieces, pieces) + beside;
-        let p99 = |floor: f64| app.spread(layout, floor, DRAWS_OF_A_POINT).p99;
-        FloorTimes { mean, mean_of_all, times_sooner: mean_of_all / mean, p99: p99(share), p99_of_all: p99(1.0) }
-    });
+    let times = app.map(|app| floor_times(app, layout, share));
     Some(FloorWorth {
         share,
         needed: enough,
@@ -149,6 +141,21 @@ fn floor_worth(inputs: &Inputs, layout: Layout, app: Option<&Evaluator<'_>>) -> 
         availability_of_all: all_of(pieces, leaf),
         times,
     })
+}
+
+fn floor_times(app: &Evaluator<'_>, layout: Layout, share: f64) -> FloorTimes {
+    let pieces = layout.pieces;
+    let some = app.spread(layout, share, DRAWS_OF_A_POINT);
+    let all = app.spread(layout, 1.0, DRAWS_OF_A_POINT);
+    let times_sooner = if pieces <= layout.leaves {
+        let leaf = app.leaf(pieces);
+        let beside = app.beside_leaves(layout);
+        let mean = |needed: u64| mean_until(&leaf, needed, pieces) + beside;
+        mean(pieces) / mean(needed(pieces, share))
+    } else {
+        all.p50 / some.p50
+    };
+    FloorTimes { p50: some.p50, p50_of_all: all.p50, p99: some.p99, p99_of_all: all.p99, times_sooner }
 }
 
 /// Returns the largest number of leaves of a curve: some way past the plan, and past its limits.

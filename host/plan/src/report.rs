@@ -111,14 +111,15 @@ pub struct FloorWorth {
 /// Times with a floor and without one, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FloorTimes {
-    /// Mean time until enough leaves have answered, if all start at once.
-    pub mean: f64,
-    /// Mean time until all leaves have answered, if all start at once.
-    pub mean_of_all: f64,
-    /// The second divided by the first.
-    pub times_sooner: f64,
+    /// Predicted median of the query with the floor.
+    pub p50: f64,
+    /// Predicted median of the query that needs all pieces.
+    pub p50_of_all: f64,
     /// Predicted 99th percentile of the query with the floor.
     pub p99: f64,
     /// Predicted 99th percentile of the query that needs all pieces.
     pub p99_of_all: f64,
+    /// Time with all pieces divided by the time with the floor: of the means if all leaves start at
+    /// once, or else of the medians.
+    pub times_sooner: f64,
 }

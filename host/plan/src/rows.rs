@@ -104,16 +104,16 @@ fn floor(worth: &FloorWorth) -> Vec<Row> {
     let FloorWorth { needed, pieces, .. } = worth;
     let example = if worth.is_asked { "" } else { ", as an example" };
     let all = probability(worth.availability_of_all);
-    let note = format!("available; {all} with all of {pieces}");
+    let note = format!("with the floor; {all} with all of {pieces}");
     let mut rows = vec![
         Row::new("floor", Value::Share(worth.share), format!("{needed} of {pieces} pieces{example}")),
-        Row::new("  gains", Value::Share(worth.availability), note),
+        Row::new("  availability", Value::Share(worth.availability), note),
     ];
     if let Some(times) = &worth.times {
-        let note = format!("on average; {:.1} times later with all, if all start at once", times.times_sooner);
-        rows.push(Row::new("  answers in", Value::Seconds(times.mean), note));
-        let note = format!("as p99; {} with all", Value::Seconds(times.p99_of_all));
-        rows.push(Row::new("  and in", Value::Seconds(times.p99), note));
+        let note = format!("{:.1} times sooner than with all", times.times_sooner);
+        rows.push(Row::new("  p50", Value::Seconds(times.p50), note));
+        rows.push(Row::new("  p99", Value::Seconds(times.p99), ""));
+        rows.push(Row::new("  p99 of all", Value::Seconds(times.p99_of_all), ""));
     }
     rows
 }

@@ -9,6 +9,9 @@ use crate::inputs::{Confidence, Input, Inputs, Source};
 /// Largest number of decimals of a probability.
 const MAX_DECIMALS: usize = 12;
 
+/// Least number of characters of a probability: `0.` and four decimals.
+const LEAST: usize = 6;
+
 /// An input of a plan, with its source.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InputRow {
@@ -52,7 +55,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// Formats a probability with at least four decimals, and as many as tell it from 1, rounded down.
+/// Formats a probability with at least four decimals, and as many as tell it from 1.
 #[must_use]
 pub fn probability(value: f64) -> String {
     if value <= 0.0 || value >= 1.0 || value.is_nan() {
@@ -60,10 +63,12 @@ pub fn probability(value: f64) -> String {
     }
     let nines = (-(1.0 - value).log10()).max(0.0).floor() as usize;
     let decimals = (nines + 2).clamp(4, MAX_DECIMALS);
-    // `decimals` is at most 12, so the power is exact.
-    let unit = 10_f64.powi(decimals as i32);
-    // The addend takes back what the product has lost by rounding.
-    format!("{:.decimals$}", ((value * unit + 1e-4).floor() / unit).min(1.0 - 1.0 / unit))
+    let most = 1.0 - 10_f64.powi(-(decimals as i32));
+    let mut text = format!("{:.decimals$}", value.min(most));
+    while text.len() > LEAST && text.ends_with('0') {
+        text.pop();
+    }
+    text
 }
 
 /// Returns the rows of all inputs.

@@ -103,6 +103,15 @@ proptest! {
     }
 
     #[test]
+    fn a_larger_piece_takes_longer_and_varies_less(leaf in leaf(), factor in 0.01..100.0_f64) {
+        let other = leaf.resized(factor);
+        prop_assert!(close(other.mean(), leaf.mean() * factor, 1e-9));
+        prop_assert!(other.cv().is_infinite() || other.cv() <= leaf.cv() * (1.0 + 1e-9));
+        prop_assert!(factor > 1.0 || close(other.cv(), leaf.cv(), 1e-9) || leaf.cv().is_infinite());
+        prop_assert!(other.quantile(0.01) >= 0.0);
+    }
+
+    #[test]
     fn more_answers_take_longer(leaf in leaf(), n in 2_u64..300, k in 1_u64..300) {
         let k = k.min(n - 1);
         let some = mean_until(&leaf, k, n);
@@ -191,9 +200,10 @@ proptest! {
     }
 
     #[test]
-    fn probabilities_are_never_rounded_up(p in 0.0..=1.0_f64) {
+    fn only_certainty_reads_as_certain(p in 0.0..=1.0_f64) {
         let shown: f64 = probability(p).parse().unwrap();
-        prop_assert!(shown <= p + 1e-8 && shown >= p - 1e-4, "{p} {shown}");
+        prop_assert!((shown - p).abs() <= 1e-4 && (shown < 1.0 || p >= 1.0), "{p} {shown}");
+        prop_assert!(probability(1.0 - p * 1e-6).starts_with("0.99999") || p < 1e-12);
     }
 }
 

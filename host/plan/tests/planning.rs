@@ -47,7 +47,7 @@ fn leaves_of_99_percent_allow_three_under_97_percent() {
     assert_eq!((plan.availability.is_met, plan.availability.most_leaves), (Some(true), Some(3)));
     let text = shown(&plan);
     assert!(text.contains("leaves: 3 limited by the promised availability"), "{text}");
-    assert!(text.contains("availability: 0.9702") && text.contains("with one more: 0.9605"), "{text}");
+    assert!(text.contains("availability: 0.9703") && text.contains("with one more: 0.9606"), "{text}");
     assert!(plan.prediction.is_none() && plan.curve.is_empty());
     assert!(plan.availability_curve.iter().any(|point| point.pieces == 4));
 }
@@ -134,6 +134,18 @@ fn a_floor_is_worth_its_tail() {
 }
 
 #[test]
+fn an_answer_from_any_leaf_still_waits_for_all() {
+    let work = workload(lognormal(0.1, 0.5), 64, Division::Divisible);
+    let with =
+        |floor: f64| plan(&Inputs { floor: Input::given(floor), leaves: Some(Input::given(8)), ..of(work.clone()) });
+    let any = with(0.0);
+    let all = with(1.0);
+    assert_eq!(any.prediction.unwrap().chosen.spread, all.prediction.unwrap().chosen.spread);
+    assert!(any.availability.answer > all.availability.answer && !any.floor.unwrap().is_asked);
+    assert!(with(0.5).prediction.unwrap().chosen.spread.p99 < all.prediction.unwrap().chosen.spread.p99);
+}
+
+#[test]
 fn fixed_pieces_on_as_many_slots_have_exact_times() {
     let leaf = lognormal(0.02, 0.989_79);
     let inputs = Inputs {
@@ -205,7 +217,7 @@ fn a_plan_is_json_and_repeats() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn the_advised_number_is_nearly_the_best(
@@ -219,14 +231,18 @@ proptest! {
         let plan = plan(&inputs);
         let chosen = plan.prediction.unwrap().chosen;
         let leaf = &work.leaf.value;
-        let cost = Cost {
-            fixed: 0.002, work: leaf.mean() * pieces as f64, overhead, fold: 0.000_5, fan_in: 8, cv: leaf.cv(),
-            is_cut: division == Division::Cut,
+        let cost = |count: u64| {
+            // Larger pieces than the measured ones vary less.
+            let size = if division == Division::Fixed { 1.0 } else { (pieces as f64 / count as f64).max(1.0) };
+            Cost {
+                fixed: 0.002, work: leaf.mean() * pieces as f64, overhead, fold: 0.000_5, fan_in: 8,
+                cv: leaf.cv() / size.sqrt(), is_cut: division == Division::Cut,
+            }
         };
         let per_slot: Vec<u64> = if division == Division::Divisible { (1..=1_000).collect() } else { vec![1] };
         let all = (1..=slots).flat_map(|leaves| per_slot.iter().map(move |each| (leaves, leaves * each)));
         let time = |(leaves, count): (u64, u64)| {
-            cost.time(Layout { leaves, pieces: if division == Division::Fixed { pieces } else { count } })
+            cost(count).time(Layout { leaves, pieces: if division == Division::Fixed { pieces } else { count } })
         };
         let best = all.map(time).fold(f64::INFINITY, f64::min);
         prop_assert!(chosen.time <= best * 1.05, "{chosen:?} {best}");
