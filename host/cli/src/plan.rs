@@ -2,7 +2,7 @@
 //! it runs.
 
 mod calibrate;
-mod measured;
+mod measurements;
 
 use anyhow::{Context, bail};
 use frond_app::{App, Source as Partitions};
@@ -15,7 +15,7 @@ use frond_sandbox::inspect::report::Import;
 use serde::Serialize;
 
 use self::calibrate::calibrate;
-use self::measured::Measured;
+use self::measurements::Measurements;
 use crate::args::{OutputMode, PlanArgs};
 use crate::exit::{Exit, MachineFault};
 use crate::out::print;
@@ -51,15 +51,15 @@ struct Basis {
 
 /// A plan as JSON.
 #[derive(Serialize)]
-struct Printed<'a> {
+struct PlanEnvelope<'a> {
     basis: &'a str,
     #[serde(flatten)]
     plan: &'a Plan,
 }
 
 fn json(plan: &Plan, basis: &str) -> anyhow::Result<Vec<u8>> {
-    let mut bytes =
-        serde_json::to_vec(&Printed { basis, plan }).context(MachineFault::new("the plan could not be written"))?;
+    let mut bytes = serde_json::to_vec(&PlanEnvelope { basis, plan })
+        .context(MachineFault::new("the plan could not be written"))?;
     bytes.push(b'\n');
     Ok(bytes)
 }
@@ -146,7 +146,7 @@ fn slots(args: &PlanArgs) -> Input<u64> {
 }
 
 /// Returns how an app's work divides: partitions of a list, of a query or of a split are fixed.
-fn division(app: &App, measured: &Measured) -> Input<Division> {
+fn division(app: &App, measured: &Measurements) -> Input<Division> {
     let division = match app.source {
         _ if measured.is_cut => Division::Cut,
         Partitions::Files { .. } | Partitions::Stdin { .. } | Partitions::Range { .. } => Division::Divisible,
@@ -155,8 +155,8 @@ fn division(app: &App, measured: &Measured) -> Input<Division> {
     Input::certain(division, Source::App)
 }
 
-fn recorded(args: &PlanArgs, app: &App) -> anyhow::Result<Measured> {
-    let mut measured = Measured::default();
+fn recorded(args: &PlanArgs, app: &App) -> anyhow::Result<Measurements> {
+    let mut measured = Measurements::default();
     // A component that cannot be read is no reason to refuse recordings.
     let leaf = component::read(&app.leaf.path).ok().and_then(|bytes| report(&bytes).ok());
     measured.is_cut = leaf.is_some_and(|leaf| leaf.asks.contains(&Import::Pieces));

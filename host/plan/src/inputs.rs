@@ -155,7 +155,7 @@ pub struct Workload {
     pub memory: Option<Input<u64>>,
 }
 
-/// How the work of a query divides into pieces.
+/// Divisibility of the work of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Division {

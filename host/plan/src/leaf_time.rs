@@ -1,7 +1,5 @@
 //! Distributions of the time of one leaf.
 
-use serde::Serialize;
-
 use crate::random::Random;
 use crate::special::{normal_survival, normal_upper};
 
@@ -38,20 +36,6 @@ pub enum Distribution {
     },
     /// Measured times, each as likely as the others.
     Empirical(Sample),
-}
-
-/// Name of a distribution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shape {
-    /// Exponential.
-    Exponential,
-    /// Lognormal.
-    LogNormal,
-    /// Pareto.
-    Pareto,
-    /// Measured times.
-    Empirical,
 }
 
 /// Sorted measured times, at least one.
@@ -111,17 +95,6 @@ impl Distribution {
     pub fn lognormal(p50: f64, p99: f64) -> Option<Self> {
         let sigma = (p99 / p50).ln() / normal_upper(0.01);
         (p50 > 0.0 && sigma >= 0.0 && sigma.is_finite()).then_some(Self::LogNormal { median: p50, sigma })
-    }
-
-    /// Returns the distribution's name.
-    #[must_use]
-    pub fn shape(&self) -> Shape {
-        match self {
-            Self::Exponential { .. } => Shape::Exponential,
-            Self::LogNormal { .. } => Shape::LogNormal,
-            Self::Pareto { .. } => Shape::Pareto,
-            Self::Empirical(_) => Shape::Empirical,
-        }
     }
 
     /// Returns the mean. It is infinite for a Pareto exponent of 1 or less.

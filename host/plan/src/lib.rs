@@ -1,7 +1,7 @@
 //! The planner: how many leaves a query should have, what they cost, and what they promise.
 //!
-//! [`plan`] makes a [`Plan`] from [`Inputs`]. Everything is a pure function: no clock, no files, and
-//! simulations with a seed. The formulas stand alone, each with its source:
+//! [`plan`](plan()) makes a [`Plan`] from [`Inputs`]. Everything is a pure function: no clock, no
+//! files, and simulations with a seed. The formulas stand alone, each with its source:
 //!
 //! - [`availability`]: how likely enough leaves succeed;
 //! - [`leaf_time`], [`tail`], [`order_statistics`]: how slow the slowest of many leaves is;
@@ -33,7 +33,7 @@ mod value;
 
 pub use evaluate::{MAX_PIECES_PER_SLOT, Point};
 pub use inputs::{Confidence, Division, Input, Inputs, Source, Workload};
-pub use leaf_time::{Distribution, LeafTime, Sample, Shape};
+pub use leaf_time::{Distribution, LeafTime, Sample};
 pub use limits::{Constraint, Limit, MAX_LEAVES};
 pub use plan::plan;
 pub use report::{Availability, AvailabilityPoint, FloorTimes, FloorWorth, Plan, Prediction, VERSION};

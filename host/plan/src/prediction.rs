@@ -17,7 +17,7 @@ const LEAST_QUERIES: u64 = 200;
 /// Largest number of simulated queries.
 const MOST_QUERIES: u64 = 20_000;
 
-/// How a prediction was made.
+/// Method of a prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "by")]
 pub enum Method {

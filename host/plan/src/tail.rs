@@ -28,7 +28,8 @@ pub fn tail_quantile(leaf: &impl LeafTime, n: u64, q: f64) -> f64 {
     }
 }
 
-/// Time of a leaf that gets a second copy once it is `after` old; the first success counts:
+/// Time of a leaf that gets a second copy once it is `after` old. The first success counts.
+///
 /// `1 − F_h(t) = (1 − F(t)) · (1 − F(t − h))`.
 #[derive(Clone, Copy, Debug)]
 pub struct Hedged<'a, T> {

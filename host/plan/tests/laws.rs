@@ -1,4 +1,5 @@
 //! Laws of the formulas: bounds, limits, and the directions in which they change.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop the test where it is")]
 
 use frond_plan::availability::{
     all_of, at_least, attempts_for, highest_floor, meets, most_leaves, needed, with_attempts,

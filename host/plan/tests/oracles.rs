@@ -1,4 +1,5 @@
 //! Published and derived figures, each with its source beside it in `tests/oracles`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop the test where it is")]
 
 use std::path::Path;
 

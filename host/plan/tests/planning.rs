@@ -1,4 +1,5 @@
 //! Plans: the seed's own calculation, plans of apps, and the constraint that decides each.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests stop the test where it is")]
 
 use frond_plan::cost::{Cost, Layout};
 use frond_plan::prediction::Method;

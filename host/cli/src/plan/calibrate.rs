@@ -12,7 +12,7 @@ use frond_test::Suite;
 use frond_test::case::Call;
 use tokio::runtime::Runtime;
 
-use super::measured::Measured;
+use super::measurements::Measurements;
 use crate::args::PlanArgs;
 use crate::loading;
 use crate::out;
@@ -29,13 +29,13 @@ const WARM: u64 = 2;
 /// Result of a calibration.
 pub(super) struct Calibration {
     /// Sums of the queries.
-    pub(super) measured: Measured,
+    pub(super) measured: Measurements,
     /// Words for the queries that ran.
     pub(super) words: String,
 }
 
 /// A query to repeat.
-struct Sample {
+struct CalibrationQuery {
     query: Bytes,
     /// Replaces the app's source, as in the case that has the query.
     input: Option<String>,
@@ -71,9 +71,14 @@ pub(super) fn calibrate(args: &PlanArgs, app: &App) -> anyhow::Result<Calibratio
     measured
 }
 
-fn repeated(args: &PlanArgs, runtime: &Runtime, wired: &Wired, sample: &Sample) -> anyhow::Result<Calibration> {
+fn repeated(
+    args: &PlanArgs,
+    runtime: &Runtime,
+    wired: &Wired,
+    sample: &CalibrationQuery,
+) -> anyhow::Result<Calibration> {
     let start = Instant::now();
-    let mut measured = Measured::default();
+    let mut measured = Measurements::default();
     let mut queries = 0;
     while queries == 0 || (queries < MAX_QUERIES && start.elapsed() < args.measure) {
         let watcher = Arc::new(Watcher::default());
@@ -90,7 +95,7 @@ fn repeated(args: &PlanArgs, runtime: &Runtime, wired: &Wired, sample: &Sample) 
         }
         queries += 1;
         if queries == WARM {
-            measured = Measured::default();
+            measured = Measurements::default();
         }
         let builder = std::mem::take(&mut *watcher.builder.lock().unwrap_or_else(PoisonError::into_inner));
         measured.add(&builder.build());
@@ -107,10 +112,10 @@ fn repeated(args: &PlanArgs, runtime: &Runtime, wired: &Wired, sample: &Sample) 
 
 /// Returns the query to repeat: the given one, that of the first case of the whole app, or an empty
 /// one.
-fn sample(args: &PlanArgs, app: &App) -> anyhow::Result<Sample> {
+fn sample(args: &PlanArgs, app: &App) -> anyhow::Result<CalibrationQuery> {
     if args.query.is_some() {
         let query = input::bytes(args.query.as_deref(), "plan with a smaller query")?;
-        return Ok(Sample { query, input: None, words: "the given query".to_owned() });
+        return Ok(CalibrationQuery { query, input: None, words: "the given query".to_owned() });
     }
     let suite = Suite::read(&app.dir, None)
         .with_context(|| format!("cannot read the cases in `{}`", app.dir.join("cases").display()))?;
@@ -118,10 +123,10 @@ fn sample(args: &PlanArgs, app: &App) -> anyhow::Result<Sample> {
     for case in cases {
         if let Call::Query(promises) = case.call {
             let words = format!("the query of the case `{}`", sanitise(&case.name, MAX_KEY));
-            return Ok(Sample { query: case.query, input: promises.input, words });
+            return Ok(CalibrationQuery { query: case.query, input: promises.input, words });
         }
     }
-    Ok(Sample {
+    Ok(CalibrationQuery {
         query: Bytes::new(),
         input: None,
         words: "an empty query, as the app has no case of the whole app".to_owned(),

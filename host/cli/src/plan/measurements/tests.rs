@@ -7,8 +7,8 @@ use frond_root::event::GatherEnd;
 use super::*;
 use crate::show::fixtures::{Stream, stalled};
 
-fn of(stream: &Stream) -> Measured {
-    let mut measured = Measured::default();
+fn of(stream: &Stream) -> Measurements {
+    let mut measured = Measurements::default();
     measured.add(&Model::of(&stream.events));
     measured
 }

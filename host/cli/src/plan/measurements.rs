@@ -15,7 +15,7 @@ const LEAST_OVERHEAD: f64 = 1e-6;
 
 /// Sums of measured queries. Times are in seconds.
 #[derive(Debug, Default)]
-pub(super) struct Measured {
+pub(super) struct Measurements {
     /// Times of the partitions that succeeded, each with all attempts that did a part of it, and
     /// the number of partitions of its query.
     leaves: Vec<(f64, u64)>,
@@ -41,7 +41,7 @@ pub(super) struct Measured {
     pub(super) is_cut: bool,
 }
 
-impl Measured {
+impl Measurements {
     /// Adds a query.
     pub(super) fn add(&mut self, model: &Model) {
         if model.planned.is_none() || model.attempts().is_empty() {
