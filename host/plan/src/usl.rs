@@ -19,7 +19,7 @@ const CONVERGED: f64 = 1e-13;
 pub struct Throughput {
     /// Number of leaves at once.
     pub leaves: f64,
-    /// Pieces of work per unit of time.
+    /// Work per unit of time, such as queries a second.
     pub rate: f64,
 }
 

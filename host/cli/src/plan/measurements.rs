@@ -82,7 +82,7 @@ impl Measurements {
         let took = seconds(gathered.saturating_sub(model.scattered()));
         if let Some(head) = model.head.as_ref().filter(|_| took > 0.0) {
             let (sum, count) = self.rates.entry(head.slots as u64).or_default();
-            *sum += model.partitions() as f64 / took;
+            *sum += 1.0 / took;
             *count += 1.0;
         }
     }
@@ -123,7 +123,8 @@ impl Measurements {
         (self.failures > 0).then(|| Input::measured(share, source, self.tries))
     }
 
-    /// Returns the mean throughput at each number of slots.
+    /// Returns the mean throughput at each number of slots, in queries a second: recordings may have
+    /// divided the same work into different numbers of pieces.
     pub(super) fn throughputs(&self) -> Vec<Throughput> {
         let mean = |(slots, (sum, count)): (&u64, &(f64, f64))| Throughput { leaves: *slots as f64, rate: sum / count };
         self.rates.iter().map(mean).collect()

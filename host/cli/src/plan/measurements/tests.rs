@@ -36,7 +36,7 @@ fn times_are_those_of_the_leaves_and_of_the_rest() {
     // A pause of 2 ms is shared by two slots; their first attempts are 2 ms apart.
     assert!((work.overhead.value - 0.002).abs() < 1e-9, "{work:?}");
     assert_eq!((work.fold.value, work.fold.source), (0.0, Source::Default));
-    assert_eq!(measured.throughputs(), [Throughput { leaves: 4.0, rate: 4.0 / 0.07 }]);
+    assert_eq!(measured.throughputs(), [Throughput { leaves: 4.0, rate: 1.0 / 0.07 }]);
     assert!(measured.availability(Source::Recording).is_none(), "no failure is no proof of none");
 }
 
