@@ -17,6 +17,7 @@ mod doctor;
 mod inspect;
 mod jobs;
 mod new;
+mod plan;
 mod replay;
 mod run_test;
 mod serve;
@@ -33,6 +34,7 @@ pub use jobs::{
     SubmitArgs, WatchArgs,
 };
 pub use new::{Kind, Language, NewArgs};
+pub use plan::PlanArgs;
 pub use replay::ReplayArgs;
 pub use run_test::RunTestArgs;
 pub use serve::{ServeArgs, ServeRole, TokenArgs, TokenRole};
@@ -98,6 +100,9 @@ pub enum Verb {
     Replay(ReplayArgs),
     /// Explains a recorded query: waterfall, critical path, stragglers, quantiles.
     Explain(ExplainArgs),
+    /// Plans an app's queries: how many leaves they should have, how long they take, what they cost,
+    /// and how often they are answered.
+    Plan(Box<PlanArgs>),
     /// Describes a component: the roles it fits, what it imports and needs, and how it differs from
     /// the contract.
     Inspect(InspectArgs),

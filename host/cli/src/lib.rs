@@ -16,6 +16,7 @@ mod inspect;
 mod jobs;
 mod loading;
 mod new;
+mod plan;
 mod query;
 pub mod record;
 mod replay;
@@ -59,6 +60,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Verb::Bench(args) => bench::run(args),
         Verb::Replay(args) => replay::run(args),
         Verb::Explain(args) => explain::run(args),
+        Verb::Plan(args) => plan::run(args),
         Verb::Inspect(args) => inspect::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::RunTest(args) => run_test::run(args),

@@ -4,6 +4,7 @@
 //! - [`progress`]: the running query, on stderr;
 //! - [`summary`]: the verdict at its end, with [`totals`] for `--stats`;
 //! - `jobs`: jobs of a server, as a list, in detail, and watched; `workers`: its workers;
+//! - `plan`: a plan of an app's queries, as `frond plan` makes it;
 //! - [`explain`]: a recorded query: [`model`] → [`waterfall`] and tables.
 //!
 //! Views write to a [`page`], which escapes untrusted text for the terminal and keeps lines within
@@ -15,6 +16,7 @@ pub mod explain;
 pub(crate) mod jobs;
 pub mod model;
 pub mod page;
+pub(crate) mod plan;
 pub mod progress;
 pub mod replay;
 pub mod style;

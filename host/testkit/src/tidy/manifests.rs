@@ -50,7 +50,7 @@ const FENCES: [(&str, &[&str]); 29] = [
 const UNFENCED: &str = "bench";
 
 /// Crates of `host` by folder, with the crates that each may depend on outside its tests.
-const KNOWN: [(&str, &[&str]); 17] = [
+const KNOWN: [(&str, &[&str]); 18] = [
     ("root", &[]),
     ("files", &[]),
     ("tls", &["frond-files"]),
@@ -60,6 +60,7 @@ const KNOWN: [(&str, &[&str]); 17] = [
     ("test", &["frond-root", "frond-files", "frond-sandbox", "frond-app", "frond-run"]),
     ("deploy", &["frond-root", "frond-files", "frond-app", "frond-run", "frond-test", "frond-jobs"]),
     ("page", &[]),
+    ("plan", &[]),
     ("jobs", &["frond-root", "frond-files", "frond-tls"]),
     ("broker", &["frond-root", "frond-files", "frond-tls"]),
     ("wall", &[]),
@@ -90,6 +91,7 @@ const KNOWN: [(&str, &[&str]); 17] = [
             "frond-broker",
             "frond-wall",
             "frond-page",
+            "frond-plan",
             "frond-deploy",
             "frond-server",
         ],
