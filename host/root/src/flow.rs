@@ -1,7 +1,7 @@
 //! Control flow of one query: plan → scatter → gather → merge → answer.
 //!
-//! The loop's `select!` only produces signals, [`Gather`](crate::gather::Gather) decides, and the flow performs the
-//! actions.
+//! The loop's `select!` only produces signals, the [gather](crate::gather) decides, and the flow
+//! performs the actions.
 
 mod gathering;
 mod journaling;

@@ -50,7 +50,7 @@ const FENCES: [(&str, &[&str]); 29] = [
 const UNFENCED: &str = "bench";
 
 /// Crates of `host` by folder, with the crates that each may depend on outside its tests.
-const KNOWN: [(&str, &[&str]); 17] = [
+const KNOWN: [(&str, &[&str]); 18] = [
     ("root", &[]),
     ("files", &[]),
     ("tls", &["frond-files"]),
@@ -62,6 +62,7 @@ const KNOWN: [(&str, &[&str]); 17] = [
     ("page", &[]),
     ("jobs", &["frond-root", "frond-files", "frond-tls"]),
     ("broker", &["frond-root", "frond-files", "frond-tls"]),
+    ("sim", &["frond-root"]),
     ("wall", &[]),
     (
         "server",
@@ -89,6 +90,7 @@ const KNOWN: [(&str, &[&str]); 17] = [
             "frond-jobs",
             "frond-broker",
             "frond-wall",
+            "frond-sim",
             "frond-page",
             "frond-deploy",
             "frond-server",
