@@ -20,6 +20,7 @@ mod new;
 mod replay;
 mod run_test;
 mod serve;
+mod simulate;
 mod test;
 mod worker;
 mod workers;
@@ -36,6 +37,7 @@ pub use new::{Kind, Language, NewArgs};
 pub use replay::ReplayArgs;
 pub use run_test::RunTestArgs;
 pub use serve::{ServeArgs, ServeRole, TokenArgs, TokenRole};
+pub use simulate::SimulateArgs;
 pub use test::TestArgs;
 pub use worker::{BrokerArgs, WorkerArgs, WorkersArgs};
 pub use workers::{WorkerNameArgs, WorkersVerb, WorkersVerbArgs};
@@ -97,6 +99,8 @@ pub enum Verb {
     Replay(ReplayArgs),
     /// Explains a recorded query: waterfall, critical path, stragglers, quantiles.
     Explain(ExplainArgs),
+    /// Simulates queries in virtual time: of a world in a file, or of a recorded query.
+    Simulate(SimulateArgs),
     /// Describes a component: the roles it fits, what it imports and needs, and how it differs from
     /// the contract.
     Inspect(InspectArgs),

@@ -4,7 +4,8 @@
 //! - [`progress`]: the running query, on stderr;
 //! - [`summary`]: the verdict at its end, with [`totals`] for `--stats`;
 //! - `jobs`: jobs of a server, as a list, in detail, and watched; `workers`: its workers;
-//! - [`explain`]: a recorded query: [`model`] → [`waterfall`] and tables.
+//! - [`explain`]: a recorded query: [`model`] → [`waterfall`] and tables;
+//! - `simulate`: the figures of simulated queries.
 //!
 //! Views write to a [`page`], which escapes untrusted text for the terminal and keeps lines within
 //! its width.
@@ -17,6 +18,7 @@ pub mod model;
 pub mod page;
 pub mod progress;
 pub mod replay;
+pub(crate) mod simulate;
 pub mod style;
 pub mod summary;
 pub(crate) mod table;

@@ -10,6 +10,9 @@ use crate::run::Ended;
 use crate::sight::Fault;
 use crate::world::World;
 
+/// Version of the report.
+const VERSION: u32 = 1;
+
 /// Quantiles of some numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Quantiles {
@@ -63,6 +66,8 @@ pub struct Slowest {
 /// Report of a simulation. The same world always gives the same bytes of JSON.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SimReport {
+    /// Version of the format.
+    pub version: u32,
     /// Seed of the world.
     pub seed: u64,
     /// Number of queries.
@@ -118,6 +123,7 @@ pub(crate) struct Totals {
 impl Totals {
     pub(crate) fn new(world: &World, slots: usize) -> Self {
         let report = SimReport {
+            version: VERSION,
             seed: world.seed,
             queries: 0,
             outcomes: Outcomes::default(),

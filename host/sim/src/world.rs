@@ -243,6 +243,24 @@ pub(crate) fn duration(ms: f64) -> Duration {
 }
 
 impl World {
+    /// Sets the slots of the root's process, or of each worker if there are workers.
+    pub fn set_slots(&mut self, slots: u32) {
+        let speeds = self.cluster.speeds.len().min(slots as usize);
+        self.cluster.slots = slots;
+        self.cluster.speeds.truncate(speeds);
+        self.cluster.workers.iter_mut().for_each(|worker| worker.slots = slots);
+    }
+
+    /// Sets the number of workers. If there are fewer, they are repeated in turn; without any, the
+    /// new ones have the slots of the root's process between them, at least one each.
+    pub fn set_workers(&mut self, count: usize) {
+        let each = u32::try_from(count).map_or(1, |count| self.cluster.slots.div_ceil(count.max(1)));
+        let one = || WorkerTable { slots: each, ..WorkerTable::default() };
+        let before = std::mem::take(&mut self.cluster.workers);
+        let all = before.iter().cycle().cloned().chain(std::iter::repeat_with(one));
+        self.cluster.workers = all.take(count).collect();
+    }
+
     /// Checks all numbers.
     ///
     /// # Errors

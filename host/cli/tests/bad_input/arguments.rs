@@ -29,6 +29,7 @@ fn no_verb() {
       bench     Measures a plugin's cases: fuel, time, memory, throughput
       replay    Repeats a call that failed in production, from a capture of --capture-failures
       explain   Explains a recorded query: waterfall, critical path, stragglers, quantiles
+      simulate  Simulates queries in virtual time: of a world in a file, or of a recorded query
       inspect   Describes a component: the roles it fits, what it imports and needs, and how it differs from the contract
       doctor    Checks what this machine lacks to build plugins in each language, and to run plugins fast
       run-test  Runs the test binary of a guest's crate in the sandbox: a runner for `cargo test` and nextest
