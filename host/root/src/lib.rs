@@ -12,10 +12,10 @@
 //! the [`ledger`] accounts for what is taken in parts.
 //!
 //! [`flow`] runs the steps. [`call`] bounds a guest call, [`failure`] and [`limit`] describe how it
-//! ended. [`event`] describes what happens ([`leaf_events`] to leaves), [`progress`] counts it, [`notes`] are remarks on
-//! inputs, [`quote`] shortens texts of others, [`digest`] names contents, and [`policy`] holds the
-//! formulas. Two seams lead out: [`runner`] runs leaves and merges, in this process or elsewhere;
-//! [`journal`] makes partials durable.
+//! ended. [`event`] describes what happens, [`leaf_events`] what happens to leaves, [`progress`]
+//! counts it, [`notes`] are remarks on inputs, [`quote`] shortens texts of others, [`digest`] names
+//! contents, and [`policy`] holds the formulas. Two seams lead out: [`runner`] runs leaves and
+//! merges, in this process or elsewhere; [`journal`] makes partials durable.
 //!
 //! Nothing here opens a socket or a database, reads a file, or knows what WebAssembly is.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]

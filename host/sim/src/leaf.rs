@@ -14,7 +14,7 @@ use crate::setup::{Asker, Setup};
 use crate::sight::Fault;
 use crate::world::FaultsTable;
 
-/// What a leaf does at the end of its present step.
+/// Action of a leaf at the end of its present step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// It begins, or asks for its next piece.

@@ -15,6 +15,7 @@ mod agenda;
 mod distribution;
 mod file;
 mod leaf;
+mod message;
 mod places;
 mod problem;
 mod random;

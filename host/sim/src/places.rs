@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use frond_root::policy::credits::MOST_AHEAD;
+
 use crate::agenda::nanos;
 use crate::leaf::Pace;
 use crate::world::{ClusterTable, WorkerTable, duration};
@@ -93,6 +95,14 @@ impl Places {
         match self {
             Self::Here(slots) => slots.paces.len(),
             Self::Workers { all, .. } => all.iter().filter(|one| !one.is_lost).map(|one| one.slots as usize).sum(),
+        }
+    }
+
+    /// The most attempts of a query that are claimed at once.
+    pub(crate) fn most_claimed(&self) -> usize {
+        match self {
+            Self::Here(_) => self.slots(),
+            Self::Workers { .. } => self.slots() * (1 + MOST_AHEAD),
         }
     }
 

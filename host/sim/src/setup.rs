@@ -1,6 +1,6 @@
 //! Values that all queries of a world share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,8 +8,10 @@ use frond_root::dispatch::{ClaimSource, Share};
 use frond_root::ledger::PartialRange;
 use frond_root::plan::{MAX_WEIGHT, StoredPartials};
 use frond_root::policy::budget::Budget;
+use frond_root::policy::credits;
 use frond_root::policy::retry::Retry;
 use frond_root::scatter::Window;
+use frond_root::sync::lock;
 use frond_root::{Content, Failure, Grain, Partition, PieceSizes, Plan, Scatter, Tenant, Units, Work};
 use tokio::time::Instant;
 
@@ -54,12 +56,23 @@ pub struct Asker {
     /// Use of the slots, for background work.
     share: Share,
     /// Average time of a leaf on a worker.
-    pub(crate) mean: std::cell::Cell<Option<Duration>>,
+    mean: Mutex<Option<Duration>>,
 }
 
 impl Asker {
     pub(crate) fn new(query: u64, work: Arc<Scatter>, leaf_deadline: Instant) -> Self {
-        Self { query, work, leaf_deadline, share: Share::default(), mean: std::cell::Cell::new(None) }
+        Self { query, work, leaf_deadline, share: Share::default(), mean: Mutex::new(None) }
+    }
+
+    /// Average time of a leaf on a worker; `None` before the first has ended.
+    pub(crate) fn mean(&self) -> Option<Duration> {
+        *lock(&self.mean)
+    }
+
+    /// Adds a leaf of a worker to the average.
+    pub(crate) fn learn(&self, ran: Duration) {
+        let mut mean = lock(&self.mean);
+        *mean = Some(credits::mean(*mean, ran));
     }
 }
 

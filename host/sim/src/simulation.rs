@@ -17,14 +17,13 @@ use tokio::time::Instant;
 
 use crate::agenda::{Agenda, nanos};
 use crate::leaf::{Leaf, Pace, Step};
+use crate::message::Message;
 use crate::places::Places;
 use crate::run::QueryRun;
 use crate::setup::{Asker, Setup};
 use crate::sight::{Observer, Sight};
 use crate::slab::Slab;
 use crate::totals::Totals;
-
-use workers::Message;
 
 /// Name of the app for admission.
 const APP: &str = "simulated";
@@ -163,7 +162,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
         };
         let slots = self.places.slots();
         let records = self.recorded == Some(query);
-        let mut run = QueryRun::new(&self.setup, query, now, self.most_claimed(), slots, records);
+        let mut run = QueryRun::new(&self.setup, query, now, self.places.most_claimed(), slots, records);
         run.admission = admission;
         let cuttable = self.cuttable.clone();
         run.asker.work.on_cuttable(Box::new(move || cuttable.store(true, Ordering::Relaxed)));
@@ -187,14 +186,6 @@ impl<'a, O: Observer> Simulation<'a, O> {
         }
         let budget = self.setup.budget(now).gather_deadline - now;
         admitted.admit(APP, &tenant, budget, self.places.slots(), now).map(Some).map_err(drop)
-    }
-
-    /// The most attempts of a query that are claimed at once.
-    fn most_claimed(&self) -> usize {
-        match &self.places {
-            Places::Here(slots) => slots.paces.len(),
-            Places::Workers { .. } => workers::most_claimed(self.places.slots()),
-        }
     }
 
     /// Plans the next arrival after the end of a query, if queries run one after another.
@@ -300,8 +291,8 @@ impl<'a, O: Observer> Simulation<'a, O> {
         let Some(leaf) = self.leaves.get_mut(number) else { return };
         leaf.began = Some(now);
         let query = leaf.asker.query;
-        let (id, slot, fault) = (leaf.ticket.id, leaf.slot, leaf.fault());
-        self.observer.see(Duration::from_nanos(now), &Sight::Began { query, id, slot, fault });
+        let sight = Sight::Began { query, id: leaf.ticket.id, slot: leaf.slot, fault: leaf.fault() };
+        self.observer.see(Duration::from_nanos(now), &sight);
         let overhead = nanos(self.setup.overhead) as f64;
         self.plan_step(number, |pace, _| pace.end_after(now, overhead));
     }

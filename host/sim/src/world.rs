@@ -76,7 +76,7 @@ pub struct QueryTable {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weight {
-    /// The same for all partitions.
+    /// Equal for all partitions.
     #[default]
     Equal,
     /// The time of its leaf.
@@ -223,6 +223,7 @@ impl Default for ArrivalsTable {
 
 /// Reads a floor: `all`, `best-effort`, `90%` or a number.
 fn floor<'de, D: Deserializer<'de>>(from: D) -> Result<Floor, D::Error> {
+    /// A floor as a number or a text.
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Form {

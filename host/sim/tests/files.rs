@@ -1,4 +1,5 @@
 //! Worlds in files, and recorded runs as worlds.
+#![allow(clippy::unwrap_used, reason = "a mistake in a test stops it where it is")]
 
 use std::path::Path;
 

@@ -1,4 +1,10 @@
 //! The simulator against published and derived figures.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a mistake in a test stops it where it is"
+)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

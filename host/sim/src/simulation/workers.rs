@@ -13,51 +13,10 @@ use tokio::time::Instant;
 use super::{Happening, Simulation};
 use crate::agenda::nanos;
 use crate::leaf::{Leaf, Step};
+use crate::message::{Message, Said};
 use crate::places::Places;
 use crate::setup::Asker;
 use crate::sight::{Observer, Sight};
-
-/// Message between the root and a worker about an attempt.
-#[derive(Debug)]
-pub(super) struct Message {
-    worker: usize,
-    leaf: u32,
-    /// Number of the attempt among all: another one may have its place by now.
-    serial: u64,
-    said: Said,
-}
-
-/// Content of a message.
-#[derive(Clone, Copy, Debug)]
-enum Said {
-    /// To the worker: run the attempt, with the units up to `leased`.
-    Run { leased: u64, end: u64 },
-    /// To the worker: units up to `leased`; nothing at or after `end` is left.
-    Lease { leased: u64, end: u64 },
-    /// To the worker: nobody needs the attempt.
-    Stop,
-    /// To the root: the leaf began.
-    Started,
-    /// To the root: the leaf kept a partial of the units up to here.
-    Kept { until: u64 },
-    /// To the root: the leaf needs further units.
-    More,
-    /// To the root: the leaf ended, having taken the units up to here.
-    Ended { taken: u64, asked: bool },
-    /// To the root: the attempt was not begun.
-    GivenBack,
-}
-
-impl Said {
-    fn is_for_worker(self) -> bool {
-        matches!(self, Self::Run { .. } | Self::Lease { .. } | Self::Stop)
-    }
-}
-
-/// The most attempts of a query that are claimed at once for workers of so many slots.
-pub(super) fn most_claimed(slots: usize) -> usize {
-    slots * (1 + credits::MOST_AHEAD)
-}
 
 impl<O: Observer> Simulation<'_, O> {
     /// Plans the ends of workers that are killed.
@@ -87,7 +46,7 @@ impl<O: Observer> Simulation<'_, O> {
         let slots = worker.slots as usize;
         let active = worker.held.len();
         let first = worker.first;
-        let may = |asker: &Asker| active < credits::room(slots, Some(trip), asker.mean.get());
+        let may = |asker: &Asker| active < credits::room(slots, Some(trip), asker.mean());
         let has_idle_slot = active < slots;
         // Copies of running attempts are claimed here, too, once the order has a third closure.
         let claimed = self.order.claim(
@@ -273,7 +232,7 @@ impl<O: Observer> Simulation<'_, O> {
         let took = ran.unwrap_or_default();
         self.order.ended(&leaf.asker, took, took, now);
         if let Some(ran) = ran {
-            leaf.asker.mean.set(Some(credits::mean(leaf.asker.mean.get(), ran)));
+            leaf.asker.learn(ran);
         }
         if let Some(run) = self.runs.get_mut(&leaf.asker.query) {
             run.leaves.remove(&number);

@@ -250,10 +250,10 @@ impl<'a> Audit<'a> {
                 Some(Fault::Hang) => matches!(failure, Some(FailureKind::OutOfTime | FailureKind::Cancelled)),
                 None => !matches!(failure, Some(FailureKind::Lost | FailureKind::Trap | FailureKind::Unavailable)),
             };
-        let (lost, attempts) = (seen.lost.entry(id.partition).or_default(), &mut seen.attempts);
+        let lost = seen.lost.entry(id.partition).or_default();
         *lost += u32::from(outcome.is_worker_lost);
         let is_forgiven = outcome.is_worker_lost && *lost <= 5;
-        let count = attempts.entry(id.partition).or_default();
+        let count = seen.attempts.entry(id.partition).or_default();
         *count += u32::from(!is_forgiven);
         let count = *count;
         self.check("every_fault_is_reported", is_as_met, || format!("{id:?} of {query} met {met:?}: {failure:?}"));

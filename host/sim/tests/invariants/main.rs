@@ -2,6 +2,7 @@
 //!
 //! `FROND_SIM_QUERIES` is the number of simulated queries, 100,000 unless set. A failure prints the
 //! seed of its world; `FROND_SIM_SEED` runs the world of one seed alone.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a mistake in a test stops it where it is")]
 
 mod audit;
 mod shrink;
