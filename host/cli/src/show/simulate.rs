@@ -84,7 +84,10 @@ fn rows(report: &SimReport) -> Vec<(&'static str, String)> {
         let text = parts.map(|(name, number)| format!("{} {name}", text::big(number)));
         rows.push(("units", format!("{} taken, {}", text::big(units.taken), text.join(", "))));
     }
-    rows.extend(report.failures.iter().map(|(slug, number)| ("failures", format!("{slug} {}", count(*number)))));
+    if !report.failures.is_empty() {
+        let failures = report.failures.iter().map(|(slug, number)| format!("{} {slug}", count(*number)));
+        rows.push(("failures", failures.collect::<Vec<_>>().join(", ")));
+    }
     if report.workers_lost > 0 {
         rows.push(("lost workers", count(report.workers_lost)));
     }

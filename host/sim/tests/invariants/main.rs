@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use frond_root::ledger::PartialRange;
 use frond_root::{EventKind, Progress};
-use frond_sim::{Observer, Sight, World, observe, record, resume, simulate};
+use frond_sim::{Observer, Sight, SimReport, World, observe, record, resume, simulate};
 
 use audit::Audit;
 use worlds::world_of;
@@ -25,13 +25,13 @@ fn setting(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
 }
 
-/// Simulates a world. Returns the number of its queries, or the first breach of an invariant.
-fn breach(world: &World) -> Result<u64, String> {
+/// Simulates a world. Returns its report, or the first breach of an invariant.
+fn breach(world: &World) -> Result<SimReport, String> {
     let audited = catch_unwind(AssertUnwindSafe(|| {
         let mut audit = Audit::new(world);
         let report = observe(world, &mut audit).map_err(|problem| problem.to_string())?;
         audit.end(&report)?;
-        Ok(report.queries)
+        Ok(report)
     }));
     audited.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
@@ -58,12 +58,15 @@ fn no_world_breaks_an_invariant() {
     let wanted = setting("FROND_SIM_QUERIES").unwrap_or(QUERIES);
     let mut seed = 0;
     let mut queries = 0;
+    let mut events = 0;
     while queries < wanted {
         let world = world_of(seed);
-        queries += breach(&world).unwrap_or_else(|why| fail(&world, seed, &why));
+        let report = breach(&world).unwrap_or_else(|why| fail(&world, seed, &why));
+        queries += report.queries;
+        events += report.events;
         seed += 1;
     }
-    println!("{queries} queries in {seed} worlds");
+    println!("{queries} queries of {seed} worlds, {events} events");
 }
 
 #[test]
