@@ -4,7 +4,8 @@
 #   make demo      the rail query on real data: complete, then with one region stalled
 #   make test      every check and every test
 #   make soak      a server under all kinds of load at once, for ten minutes (FROND_SOAK_SECONDS=60
-#                  for one), then every attack in full, and every fault of workers 50 times
+#                  for one), then every attack in full, every fault of workers 50 times, and 10
+#                  million simulated queries
 #   make bench     the figures of BENCHMARKS.md, measured on this machine
 #   make plugins   the guests, built for wasm32-wasip2
 #   make cluster   a broker, two workers and a root; one worker is killed in the midst of a query
@@ -159,6 +160,7 @@ soak: plugins
 	@FROND_SOAK_SECONDS=$${FROND_SOAK_SECONDS:-600} cargo test $(CHECKED) --test soak -- --nocapture
 	@FROND_ATTACKS=full cargo test $(CHECKED) --test attacks -- --nocapture --test-threads=1
 	@FROND_FAULTS=50 cargo test $(CHECKED) --test workers no_fault_loses -- --nocapture
+	@FROND_SIM_QUERIES=$${FROND_SIM_QUERIES:-10000000} cargo test $(CHECKED) --test invariants no_world -- --nocapture
 
 # make fuzz SECONDS=600 fuzzes each target for 600 seconds. The tests check the same properties on
 # fewer inputs.

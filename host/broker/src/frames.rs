@@ -14,6 +14,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 pub use file::FileOf;
+pub use frond_root::policy::credits::MOST_AHEAD;
 pub use memo::{Forget, Held, KeptPartial, MemoOf, RangeOf, Recall};
 
 /// The most bytes of one pull of a content.
@@ -22,8 +23,6 @@ pub const MAX_PULL: u64 = 1 << 20;
 pub const MOST_PULLED_AHEAD: usize = 256;
 /// The largest content that goes to a worker with its order, in bytes.
 pub const MAX_INLINE: u64 = 256 << 10;
-/// The most attempts on their way to a worker, for each of its slots.
-pub const MOST_AHEAD: usize = 64;
 /// The longest time of a leaf: a year.
 pub const MOST_TIME: Duration = Duration::from_secs(365 * 86_400);
 /// The most bytes of a file's path.

@@ -21,6 +21,7 @@ mod plan;
 mod replay;
 mod run_test;
 mod serve;
+mod simulate;
 mod test;
 mod worker;
 mod workers;
@@ -38,6 +39,7 @@ pub use plan::PlanArgs;
 pub use replay::ReplayArgs;
 pub use run_test::RunTestArgs;
 pub use serve::{ServeArgs, ServeRole, TokenArgs, TokenRole};
+pub use simulate::SimulateArgs;
 pub use test::TestArgs;
 pub use worker::{BrokerArgs, WorkerArgs, WorkersArgs};
 pub use workers::{WorkerDrainArgs, WorkerNameArgs, WorkersVerb, WorkersVerbArgs};
@@ -103,6 +105,8 @@ pub enum Verb {
     /// Plans an app's queries: how many leaves they should have, how long they take, what they cost,
     /// and how often they are answered.
     Plan(Box<PlanArgs>),
+    /// Simulates queries in virtual time: of a world in a file, or of a recorded query.
+    Simulate(SimulateArgs),
     /// Describes a component: the roles it fits, what it imports and needs, and how it differs from
     /// the contract.
     Inspect(InspectArgs),

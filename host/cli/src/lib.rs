@@ -25,6 +25,7 @@ mod run_test;
 mod serve;
 pub mod show;
 mod signals;
+mod simulate;
 mod test;
 mod token;
 mod worker;
@@ -61,6 +62,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Exit> {
         Verb::Replay(args) => replay::run(args),
         Verb::Explain(args) => explain::run(args),
         Verb::Plan(args) => plan::run(args),
+        Verb::Simulate(args) => simulate::run(args),
         Verb::Inspect(args) => inspect::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::RunTest(args) => run_test::run(args),

@@ -5,7 +5,8 @@
 //! - [`summary`]: the verdict at its end, with [`totals`] for `--stats`;
 //! - `jobs`: jobs of a server, as a list, in detail, and watched; `workers`: its workers;
 //! - `plan`: a plan of an app's queries, as `frond plan` makes it;
-//! - [`explain`]: a recorded query: [`model`] → [`waterfall`] and tables.
+//! - [`explain`]: a recorded query: [`model`] → [`waterfall`] and tables;
+//! - `simulate`: the figures of simulated queries.
 //!
 //! Views write to a [`page`], which escapes untrusted text for the terminal and keeps lines within
 //! its width.
@@ -19,6 +20,7 @@ pub mod page;
 pub(crate) mod plan;
 pub mod progress;
 pub mod replay;
+pub(crate) mod simulate;
 pub mod style;
 pub mod summary;
 pub(crate) mod table;

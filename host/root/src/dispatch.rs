@@ -9,7 +9,7 @@ mod round_robin;
 mod shares;
 mod tenants;
 
-pub use claim_order::{ClaimOrder, ClaimSource};
+pub use claim_order::{ClaimOrder, ClaimSource, most_background};
 pub use round_robin::RoundRobin;
 pub use shares::{Share, Shares};
 pub use tenants::Tenants;

@@ -1,7 +1,7 @@
 //! Control flow of one query: plan → scatter → gather → merge → answer.
 //!
-//! The loop's `select!` only produces signals, [`Gather`] decides, and the flow performs the
-//! actions.
+//! The loop's `select!` only produces signals, the [gather](crate::gather) decides, and the flow
+//! performs the actions.
 
 mod gathering;
 mod journaling;
@@ -16,9 +16,9 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answer, Coverage, Reason, Timings};
-use crate::event::{EventKind, GatherEnd};
+use crate::event::EventKind;
 use crate::failure::{Error, Failure, FailureKind};
-use crate::gather::{Demand, Gather};
+use crate::gather::Demand;
 use crate::memory::MemoryCharge;
 use crate::plan::Plan;
 use crate::policy::budget::Budget;
@@ -151,7 +151,8 @@ async fn conclude(run: &QueryRun, gathered: GatherResult) -> Answer {
         coverage.complete &= reason.is_none();
         Box::new(coverage)
     };
-    if let Some(reason) = refusal(run, &gather, merge_failure) {
+    let merge_failure = merge_failure.map(merge_reason);
+    if let Some(reason) = gather.refusal(run.start + run.gathered, merge_failure) {
         let coverage = coverage(Some(&reason));
         return Answer::Failed { reason, coverage };
     }
@@ -166,24 +167,4 @@ async fn conclude(run: &QueryRun, gathered: GatherResult) -> Answer {
             Answer::Failed { reason, coverage }
         }
     }
-}
-
-/// Reason why the gathered partials make no answer; `None` if they do.
-fn refusal(run: &QueryRun, gather: &Gather, merge_failure: Option<Failure>) -> Option<Reason> {
-    if let Some(failure) = gather.invalid_query() {
-        return Some(Reason::InvalidQuery(failure.clone()));
-    }
-    if let Some(failure) = merge_failure {
-        return Some(merge_reason(failure));
-    }
-    if gather.is_enough() {
-        return None;
-    }
-    // If all leaves were cut off, it was the deadline, however the last ones reported it.
-    let late = run.start + run.gathered >= run.budget.leaf_deadline;
-    Some(match gather.ended_why() {
-        Some(GatherEnd::Cancelled) => Reason::Cancelled,
-        _ if late && !gather.has_something() => Reason::Deadline,
-        _ => Reason::BelowFloor,
-    })
 }

@@ -12,10 +12,10 @@
 //! the [`ledger`] accounts for what is taken in parts.
 //!
 //! [`flow`] runs the steps. [`call`] bounds a guest call, [`failure`] and [`limit`] describe how it
-//! ended. [`event`] describes what happens, [`progress`] counts it, [`notes`] are remarks on
-//! inputs, [`quote`] shortens texts of others, [`digest`] names contents, and [`policy`] holds the
-//! formulas. Two seams lead out: [`runner`] runs leaves and merges, in this process or elsewhere;
-//! [`journal`] makes partials durable.
+//! ended. [`event`] describes what happens, [`leaf_events`] what happens to leaves, [`progress`]
+//! counts it, [`notes`] are remarks on inputs, [`quote`] shortens texts of others, [`digest`] names
+//! contents, and [`policy`] holds the formulas. Two seams lead out: [`runner`] runs leaves and
+//! merges, in this process or elsewhere; [`journal`] makes partials durable.
 //!
 //! Nothing here opens a socket or a database, reads a file, or knows what WebAssembly is.
 #![cfg_attr(test, allow(clippy::indexing_slicing))]
@@ -38,6 +38,7 @@ pub mod folding;
 pub mod gather;
 pub mod ids;
 pub mod journal;
+pub mod leaf_events;
 pub mod ledger;
 pub mod limit;
 pub mod memory;

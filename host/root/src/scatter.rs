@@ -18,7 +18,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -255,7 +255,7 @@ impl Scatter {
     }
 
     /// Takes all reports, oldest first. True when claims were refused for unread partials.
-    pub(crate) fn drain(&self, into: &mut Vec<Report>) -> bool {
+    pub fn drain(&self, into: &mut Vec<Report>) -> bool {
         debug_assert!(into.is_empty());
         for reports in &self.reports {
             into.append(&mut lock(&reports.0));
@@ -266,7 +266,7 @@ impl Scatter {
     }
 
     /// Lets the next report wake the task again. True when ends of attempts are unread.
-    pub(crate) fn arm(&self) -> bool {
+    pub fn arm(&self) -> bool {
         self.armed.store(true, Ordering::SeqCst);
         let ended = |report: &Report| matches!(report, Report::Ended { .. });
         self.reports.iter().any(|reports| lock(&reports.0).iter().any(ended))
@@ -277,8 +277,15 @@ impl Scatter {
         self.wake.notified().await;
     }
 
+    /// True, once for each time, when reports are due to be read.
+    #[must_use]
+    pub fn is_woken(&self) -> bool {
+        let woken = std::pin::pin!(self.wake.notified());
+        woken.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
     /// Queues another attempt at a partition, or at the given units of one.
-    pub(crate) fn again(&self, id: AttemptId, stretch: Option<Stretch>) {
+    pub fn again(&self, id: AttemptId, stretch: Option<Stretch>) {
         self.queue(Again { id, stretch, cut_from: None });
     }
 
@@ -288,7 +295,7 @@ impl Scatter {
     }
 
     /// Starts or ends backpressure: held leaves do not start; running ones are not affected.
-    pub(crate) fn hold(&self, held: bool) {
+    pub fn hold(&self, held: bool) {
         self.held.store(held, Ordering::SeqCst);
     }
 }

@@ -17,6 +17,7 @@ use std::task::{Poll, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use frond_root::dispatch::most_background;
 use frond_root::sync::lock;
 use frond_root::{Attempt, LeafRunner, PieceSizes, Work};
 
@@ -26,7 +27,7 @@ use crate::leaf::{CallContext, Leaf};
 use crate::park::Driver;
 use crate::placement::Parker;
 
-use queries::{Queries, Turn, behind};
+use queries::{Queries, Turn};
 pub use waiting::{WAITING, WAITING_MEMORY, WaitLimits};
 
 use query::{Claim, Query, now};
@@ -143,7 +144,7 @@ impl Slots {
     /// reserved for queries.
     #[must_use]
     pub fn behind(&self) -> usize {
-        behind(self.0.0.count)
+        most_background(self.0.0.count)
     }
 
     /// Returns the number of leaves that run now.

@@ -5,12 +5,12 @@ use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
+use frond_root::policy::credits::lease_time;
 use frond_root::{Done, Emission, FailureKind, Outcome};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::dealing::deal;
-use super::orders::lease_time;
 use super::peer::{self, Held, Origin, Peer, Wrong};
 use super::shared::Shared;
 use super::supplies::Supplies;

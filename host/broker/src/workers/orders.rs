@@ -1,8 +1,7 @@
 //! Orders of attempts to workers, with their contents or without.
 
-use std::time::Duration;
-
 use bytes::Bytes;
+use frond_root::policy::credits::LEASE;
 use frond_root::{Content, Failure, Grain, PieceSizes, Ticket};
 use tokio::time::Instant;
 
@@ -14,13 +13,6 @@ use crate::outcome::micros;
 /// The largest content of a file that goes to a worker with its order, in bytes: a pull would cost
 /// more than the read.
 const MAX_INLINE_FILE: u64 = 64 << 10;
-/// The least time that the units of one lease should take: a cut moves only what is not leased.
-const LEASE: Duration = Duration::from_millis(10);
-
-/// Time that the units of one lease to a worker should take, at this round trip.
-pub(super) fn lease_time(round_trip: Option<Duration>) -> Duration {
-    LEASE.max(round_trip.unwrap_or_default() * 4)
-}
 
 /// Reads the content of an attempt, if it goes with the order.
 ///

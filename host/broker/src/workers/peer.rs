@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use frond_root::policy::credits;
 use frond_root::{Outcome, Ticket};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::queries::{Queries, Query};
 use super::watch::{Pause, Schedule, Verdict, patience};
-use crate::frames::{self, AttemptOf, Join, Leave, MOST_AHEAD, Said};
+use crate::frames::{self, AttemptOf, Join, Leave, Said};
 use crate::label::{MAX_LABEL, is_label, is_line};
 use crate::nats::PeerId;
 use crate::session::FrameSender;
@@ -207,14 +208,9 @@ impl Peer {
         self.rests(now).map(str::to_owned).or_else(refused)
     }
 
-    /// True if the worker may have one more attempt of the query. Beyond its slots it has as many
-    /// as its leaves take in two round trips, so that no slot waits for the next one, and a slow
-    /// worker holds little that others could run.
+    /// True if the worker may have one more attempt of the query.
     pub(super) fn may_have(&self, query: &Query, now: Instant) -> bool {
-        let slots = self.slots as usize;
-        let trip = self.sender.round_trip().unwrap_or_default().as_secs_f64();
-        let ahead = query.mean().map_or(0.0, |mean| slots as f64 * 2.0 * trip / mean.as_secs_f64());
-        let room = slots + (ahead as usize).min(slots * MOST_AHEAD);
+        let room = credits::room(self.slots as usize, self.sender.round_trip(), query.mean());
         let is_owed = self.held.is_empty() || self.owed.saturating_add(query.source.output) <= MOST_OWED;
         is_owed && self.active() < room && self.rests(now).is_none() && !self.refused.contains_key(&query.source.leaf)
     }

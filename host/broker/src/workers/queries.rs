@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use frond_root::dispatch::{ClaimOrder, ClaimSource, Share};
+use frond_root::policy::credits;
 use frond_root::{LeafRunner, Tenant, Ticket, Work};
 use tokio::time::Instant;
 
@@ -49,10 +50,8 @@ impl Query {
     }
 
     fn learn(&self, ran: Duration) {
-        let ran = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let before = self.mean.load(Ordering::Relaxed);
-        let mean = if before == 0 { ran } else { before - before / 8 + ran / 8 };
-        self.mean.store(mean.max(1), Ordering::Relaxed);
+        let mean = credits::mean(self.mean(), ran).as_nanos();
+        self.mean.store(u64::try_from(mean).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 

@@ -31,6 +31,7 @@ fn no_verb() {
       replay    Repeats a call that failed in production, from a capture of --capture-failures
       explain   Explains a recorded query: waterfall, critical path, stragglers, quantiles
       plan      Plans an app's queries: how many leaves they should have, how long they take, what they cost, and how often they are answered
+      simulate  Simulates queries in virtual time: of a world in a file, or of a recorded query
       inspect   Describes a component: the roles it fits, what it imports and needs, and how it differs from the contract
       doctor    Checks what this machine lacks to build plugins in each language, and to run plugins fast
       run-test  Runs the test binary of a guest's crate in the sandbox: a runner for `cargo test` and nextest

@@ -117,5 +117,12 @@ impl<Q: ClaimSource> ClaimOrder<Q> {
     }
 }
 
+/// The most of `slots` slots that run background work at once. With several slots, one is reserved
+/// for foreground queries.
+#[must_use]
+pub fn most_background(slots: usize) -> usize {
+    slots.saturating_sub(1).max(1)
+}
+
 #[cfg(test)]
 mod tests;

@@ -16,9 +16,10 @@ use super::preview::Previews;
 use super::query_run::QueryRun;
 use crate::answer::Status;
 use crate::event::EventKind;
-use crate::failure::{Failure, MAX_EVENT_TEXTS, TextBudget};
+use crate::failure::Failure;
 use crate::folding::{FoldResult, Folds};
 use crate::gather::{Action, Demand, Gather, Reached};
+use crate::leaf_events::LeafEvents;
 use crate::memory::MemoryCharge;
 use crate::merge::fold::Urgency;
 use crate::merge::{Partials, Span};
@@ -76,10 +77,8 @@ struct GatherLoop<'a> {
     journal: Journaling,
     /// Started attempts that have not ended, while listeners or the journal want to know of them.
     live: BTreeMap<AttemptId, Live>,
-    /// Bytes of log lines in events so far.
-    logged: usize,
-    /// Bytes left for the texts of failures in events.
-    texts: TextBudget,
+    /// Maker of the events of leaves.
+    told: LeafEvents,
     /// Attempts that begin later, at their times.
     retries: BinaryHeap<Reverse<(Instant, AttemptId, Option<Stretch>)>>,
     reports: Vec<Report>,
@@ -134,8 +133,7 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
     let mut gathering = GatherLoop {
         journal: Journaling::new(run, &plan),
         live: BTreeMap::new(),
-        logged: 0,
-        texts: TextBudget::new(MAX_EVENT_TEXTS, 0),
+        told: LeafEvents::new(run.start),
         gather: Gather::new(request.id, plan, demand, run.budget).retrying(request.retry),
         partials: Partials::new(request.order, request.partials_memory),
         folds: Folds::new(run.merge_calls(), slots),

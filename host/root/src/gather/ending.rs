@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Action, Gather, Phase, share_of};
-use crate::answer::Status;
+use crate::answer::{Reason, Status};
 use crate::event::GatherEnd;
 use crate::failure::{CANCELLED, Cause, Failure, FailureKind, WAIT_OVER};
 use crate::ledger::PartialRange;
@@ -186,6 +186,24 @@ impl Gather {
             Phase::Gathering => now >= self.budget.gather_deadline,
             Phase::Ended { .. } => false,
         }
+    }
+
+    /// Reason why the partials, gathered by `at`, make no answer; `None` if they do.
+    #[must_use]
+    pub fn refusal(&self, at: Instant, merge_failure: Option<Reason>) -> Option<Reason> {
+        if let Some(failure) = self.invalid_query() {
+            return Some(Reason::InvalidQuery(failure.clone()));
+        }
+        if merge_failure.is_some() || self.is_enough() {
+            return merge_failure;
+        }
+        // If all leaves were cut off, it was the deadline, however the last ones reported it.
+        let late = at >= self.budget.leaf_deadline;
+        Some(match self.ended_why() {
+            Some(GatherEnd::Cancelled) => Reason::Cancelled,
+            _ if late && !self.has_something() => Reason::Deadline,
+            _ => Reason::BelowFloor,
+        })
     }
 
     /// True once leaves are stopped only because their time is up.

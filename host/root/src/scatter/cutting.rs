@@ -68,12 +68,13 @@ impl Scatter {
     }
 
     /// Number of the next attempt at a partition that has had one.
-    pub(crate) fn number(&self, partition: u32) -> u32 {
+    #[must_use]
+    pub fn number(&self, partition: u32) -> u32 {
         lock(&self.shares).number(partition)
     }
 
     /// Records the time of a merge, which is a part of what a cut costs.
-    pub(crate) fn merged(&self, took: Duration) {
+    pub fn merged(&self, took: Duration) {
         lock(&self.shares).merged(took);
     }
 

@@ -6,7 +6,8 @@ use crate::work::{AttemptId, Emission, StoredAttempt};
 
 impl Scatter {
     /// Takes the last emission of an attempt.
-    pub(crate) fn take_emission(&self, id: AttemptId) -> Option<Emission> {
+    #[must_use]
+    pub fn take_emission(&self, id: AttemptId) -> Option<Emission> {
         lock(&self.emitted).remove(&id)
     }
 
@@ -29,7 +30,8 @@ impl Scatter {
     }
 
     /// Takes the last emissions of all attempts that have not ended, in the order of the attempts.
-    pub(crate) fn take_emissions(&self) -> Vec<(AttemptId, Emission)> {
+    #[must_use]
+    pub fn take_emissions(&self) -> Vec<(AttemptId, Emission)> {
         let mut emissions: Vec<_> = lock(&self.emitted).drain().collect();
         emissions.sort_by_key(|(id, _)| *id);
         emissions

@@ -1,6 +1,6 @@
 //! Running shares of one query, numbers of further attempts, and what a cut costs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,8 @@ const STARTS: usize = 15;
 /// Running shares, numbers of further attempts, and what a cut costs.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
-    running: HashMap<AttemptId, Arc<Share>>,
+    /// Ordered, so that the choice between equal rests is always the same.
+    running: BTreeMap<AttemptId, Arc<Share>>,
     /// The highest number of the partitions that have more than one attempt.
     numbers: HashMap<u32, u32>,
     /// Number of cuts by partition.

@@ -5,15 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frond_root::Attempt;
-use frond_root::dispatch::ClaimOrder;
+use frond_root::dispatch::{ClaimOrder, most_background};
 
 use super::query::{Claim, Query, now};
 use crate::placement::Parker;
-
-/// Returns how many of `count` threads may run background work at once.
-pub(super) fn behind(count: usize) -> usize {
-    count.saturating_sub(1).max(1)
-}
 
 /// Queue of the slot threads.
 pub(super) struct Queries {
@@ -24,8 +19,7 @@ pub(super) struct Queries {
     pub(super) idle: Vec<Arc<Parker>>,
     /// True while a leaf runs inline on its query's thread; one slot thread stays idle for it.
     pub(super) at_once: bool,
-    /// Number of threads that run background work. With several threads, one is reserved for
-    /// queries.
+    /// Number of threads that run background work.
     behind: usize,
     count: usize,
     pub(super) stopping: bool,
@@ -88,7 +82,7 @@ impl Queries {
 
     /// Returns true unless another thread with background work would take the one that is reserved.
     fn may_run_behind(&self) -> bool {
-        self.behind < behind(self.count)
+        self.behind < most_background(self.count)
     }
 
     /// Accounts for a finished turn.

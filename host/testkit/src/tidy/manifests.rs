@@ -63,6 +63,7 @@ const KNOWN: [(&str, &[&str]); 18] = [
     ("plan", &[]),
     ("jobs", &["frond-root", "frond-files", "frond-tls"]),
     ("broker", &["frond-root", "frond-files", "frond-tls"]),
+    ("sim", &["frond-root"]),
     ("wall", &[]),
     (
         "server",
@@ -90,6 +91,7 @@ const KNOWN: [(&str, &[&str]); 18] = [
             "frond-jobs",
             "frond-broker",
             "frond-wall",
+            "frond-sim",
             "frond-page",
             "frond-plan",
             "frond-deploy",

@@ -8,9 +8,10 @@ use super::{Complaint, Text, sources};
 const MAX_LINES: usize = 400;
 /// Members of `host` that may use timers. The sandbox needs a timeout around host calls that wait,
 /// which no epoch interrupts. The broker has heartbeats, and run replaces worker processes. The
-/// server has slow clients, and deployments have slow folders. The crates testkit and bench serve
-/// the others.
-const TIMEKEEPERS: [&str; 9] = ["root", "broker", "run", "jobs", "sandbox", "deploy", "server", "testkit", "bench"];
+/// server has slow clients, and deployments have slow folders. The simulator counts virtual times
+/// from one instant. The crates testkit and bench serve the others.
+const TIMEKEEPERS: [&str; 10] =
+    ["root", "broker", "run", "jobs", "sandbox", "deploy", "server", "sim", "testkit", "bench"];
 
 /// Calls that open or read any kind of file, without a bound.
 const UNBOUNDED_READS: [&str; 3] = ["fs::read(", "fs::read_to_string(", "File::open("];

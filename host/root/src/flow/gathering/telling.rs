@@ -1,73 +1,22 @@
-//! Events of leaves and their log lines.
+//! Events of leaves.
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::{GatherLoop, Live};
 use crate::call::Usage;
-use crate::event::{EndedPart, EventKind, MAX_LOGS};
+use crate::event::{Event, EventKind};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::PartitionKey;
+use crate::leaf_events::key_of;
 use crate::scatter::Report;
-use crate::work::{AttemptId, Outcome};
+use crate::work::AttemptId;
 
 impl GatherLoop<'_> {
     pub(super) fn tell(&mut self, report: &Report) {
-        if !self.run.services.events.wanted() {
-            return;
-        }
-        let (at, kind) = match report {
-            Report::Started { id, slot, at, stretch, cut_from, worker } => {
-                let weight = self.scatter.plan().get(id.partition).map_or(0, |partition| partition.weight);
-                let AttemptId { partition, number: attempt } = *id;
-                let key = self.key(partition);
-                let units = stretch.map(|stretch| (stretch.begin, stretch.end));
-                let slot = *slot;
-                let cut_from = *cut_from;
-                let worker = worker.as_deref().map(str::to_owned);
-                (at, EventKind::AttemptStarted { partition, key, attempt, slot, weight, units, cut_from, worker })
-            }
-            Report::Ended { id, slot, at, outcome, part } => {
-                let AttemptId { partition, number: attempt } = *id;
-                let log = self.log_of(outcome);
-                let failure = outcome.result.as_ref().err().map(|failure| self.texts.take(failure));
-                let Outcome { usage, earlier, .. } = *outcome;
-                let waited = micros(outcome.waits.total());
-                let since = |at: Instant| micros(at.saturating_duration_since(self.run.start));
-                let waits = outcome.waits.spans().iter().map(|(from, to)| (since(*from), since(*to))).collect();
-                let is_success = failure.is_none();
-                let part = part.map(|part| EndedPart::new(&part, is_success)).filter(|part| !part.is_plain(is_success));
-                let ended = EventKind::AttemptEnded {
-                    partition,
-                    attempt,
-                    slot: *slot,
-                    failure,
-                    usage,
-                    log,
-                    earlier,
-                    waited,
-                    waits,
-                    part,
-                };
-                (at, ended)
-            }
-        };
-        self.run.services.events.emit(at.saturating_duration_since(self.run.start), || kind);
-    }
-
-    /// Log lines of a successful leaf, while this query's events have room for them.
-    fn log_of(&mut self, outcome: &Outcome) -> Vec<String> {
-        if outcome.result.is_err() {
-            return Vec::new();
-        }
-        let bytes = outcome.log.iter().map(String::len).sum::<usize>();
-        match self.logged.checked_add(bytes).filter(|all| *all <= MAX_LOGS) {
-            Some(all) => {
-                self.logged = all;
-                outcome.log.clone()
-            }
-            None => Vec::new(),
+        let events = &self.run.services.events;
+        if events.wanted() {
+            let Event { at, kind } = self.told.make(report, self.scatter.plan());
+            events.emit(Duration::from_micros(at), || kind);
         }
     }
 
@@ -91,11 +40,6 @@ impl GatherLoop<'_> {
     }
 
     pub(super) fn key(&self, partition: u32) -> PartitionKey {
-        let plan = self.scatter.plan();
-        plan.get(partition).map_or_else(|| "?".into(), |partition| partition.key.clone())
+        key_of(self.scatter.plan(), partition)
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
