@@ -50,7 +50,7 @@ const FENCES: [(&str, &[&str]); 29] = [
 const UNFENCED: &str = "bench";
 
 /// Crates of `host` by folder, with the crates that each may depend on outside its tests.
-const KNOWN: [(&str, &[&str]); 18] = [
+const KNOWN: [(&str, &[&str]); 19] = [
     ("root", &[]),
     ("files", &[]),
     ("tls", &["frond-files"]),
