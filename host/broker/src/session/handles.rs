@@ -160,6 +160,12 @@ impl FrameSender {
     }
 }
 
+impl Drop for FrameReceiver {
+    fn drop(&mut self) {
+        self.hold.0.forsake();
+    }
+}
+
 impl FrameReceiver {
     /// Receives the next frame. May be cancelled at any time without loss.
     ///
@@ -189,7 +195,7 @@ impl FrameReceiver {
     /// [`accept`] does.
     #[must_use]
     pub fn accept_next(self) -> Option<(FrameSender, FrameReceiver)> {
-        let Remains { carrier, successor } = self.hold.0.remains.lock().take()?;
+        let Remains { carrier, successor } = self.hold.0.inherit()?;
         let settings = self.hold.0.settings.clone();
         let now = Instant::now();
         let engine = match successor {
@@ -203,6 +209,6 @@ impl FrameReceiver {
     /// if the carrier has ended.
     #[must_use]
     pub fn into_carrier(self) -> Option<Carrier> {
-        self.hold.0.remains.lock().take().map(|remains| remains.carrier)
+        self.hold.0.inherit().map(|remains| remains.carrier)
     }
 }

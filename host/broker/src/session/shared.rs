@@ -67,10 +67,34 @@ pub(super) struct Shared {
     /// Time of the peer's last packet, once the session is open.
     pub(super) heard_at: Mutex<Option<Instant>>,
     lost: watch::Sender<Option<Lost>>,
-    pub(super) remains: Mutex<Option<Remains>>,
+    /// What a session leaves to its receiver; `Ok(None)` before its end, `Err` once there is none.
+    remains: Mutex<Result<Option<Remains>, NoHeir>>,
 }
 
+/// The receiver of a session is gone, so that nobody uses what the session leaves.
+#[derive(Debug)]
+struct NoHeir;
+
 impl Shared {
+    /// Leaves the carrier to the receiver, or drops it: a carrier that nobody uses must not look used
+    /// to those who made it.
+    pub(super) fn leave(&self, remains: Remains) {
+        if let Ok(left) = &mut *self.remains.lock() {
+            *left = Some(remains);
+        }
+    }
+
+    /// Takes what the session has left.
+    pub(super) fn inherit(&self) -> Option<Remains> {
+        self.remains.lock().as_mut().ok()?.take()
+    }
+
+    /// Notes that the receiver is gone, and drops what was left to it.
+    pub(super) fn forsake(&self) {
+        let left = std::mem::replace(&mut *self.remains.lock(), Err(NoHeir));
+        drop(left);
+    }
+
     /// State of a new session.
     pub(super) fn new(settings: Settings) -> Self {
         Self {
@@ -85,7 +109,7 @@ impl Shared {
             round_trip: AtomicU64::new(0),
             heard_at: Mutex::new(None),
             lost: watch::Sender::new(None),
-            remains: Mutex::new(None),
+            remains: Mutex::new(Ok(None)),
         }
     }
 

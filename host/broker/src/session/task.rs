@@ -59,7 +59,7 @@ pub(super) async fn run(engine: Engine, carrier: Carrier, guard: Guard, inbox: U
     drop(driver);
     if lost != Lost::Broken {
         let carrier = Carrier { sender: sender.clone(), receiver };
-        *shared.remains.lock() = Some(Remains { carrier, successor });
+        shared.leave(Remains { carrier, successor });
     }
     let last_words = async {
         if let Some(last) = last {

@@ -78,3 +78,15 @@ async fn greet(one: &mut Ends, other: &mut Ends) {
 fn by_hand() -> (Carrier, Carrier) {
     in_process()
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_carrier_is_dropped_once_nobody_receives_although_a_sender_lives() {
+    let (carrier, _other) = in_process();
+    let (inlet, receiver) = tokio::sync::mpsc::channel(1);
+    let (sender, frames) = accept(Carrier { receiver, ..carrier }, Settings::default());
+    drop(frames);
+    sender.close();
+    // The maker of the carrier sees that its user is gone, and can make another one.
+    soon(inlet.closed()).await;
+    drop(sender);
+}

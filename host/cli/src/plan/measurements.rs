@@ -123,8 +123,8 @@ impl Measurements {
         (self.failures > 0).then(|| Input::measured(share, source, self.tries))
     }
 
-    /// Returns the mean throughput at each number of slots, in queries a second: recordings may have
-    /// divided the same work into different numbers of pieces.
+    /// Returns the mean throughput at each number of slots, in queries a second: recordings may
+    /// have divided the same work into different numbers of pieces.
     pub(super) fn throughputs(&self) -> Vec<Throughput> {
         let mean = |(slots, (sum, count)): (&u64, &(f64, f64))| Throughput { leaves: *slots as f64, rate: sum / count };
         self.rates.iter().map(mean).collect()
