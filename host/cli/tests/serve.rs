@@ -499,6 +499,10 @@ fn the_settings_in_force_are_printed() {
     token-jobs = 10000
     lives = 5
 
+    [workers]
+    processes = 0
+    pool = "default"
+
     [log]
     format = "text"
     level = "info"
@@ -652,7 +656,7 @@ fn an_unknown_key() {
       |
     2 | lisen = "127.0.0.1:0"
       | ^^^^^
-    unknown field `lisen`, expected one of `listen`, `insecure`, `slots`, `waiting`, `waiting-memory`, `leaves-step-back`, `state`, `watch`, `limits`, `jobs`, `token`, `tls`, `roots`, `cors`, `traces`, `log`
+    unknown field `lisen`, expected one of `listen`, `insecure`, `slots`, `waiting`, `waiting-memory`, `leaves-step-back`, `state`, `watch`, `limits`, `jobs`, `workers`, `token`, `tls`, `roots`, `cors`, `traces`, `log`
     "#);
 }
 
