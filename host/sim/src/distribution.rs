@@ -66,7 +66,7 @@ impl Distribution {
         }
     }
 
-    /// The time of the partition at `index`, in milliseconds, at most [`MAX_MS`].
+    /// The time of the partition at `index`, in milliseconds, at most a day.
     #[must_use]
     pub fn sample(&self, index: u32, random: &mut Random) -> f64 {
         let ms = match self {

@@ -67,7 +67,7 @@ pub(super) struct Shared {
     /// Time of the peer's last packet, once the session is open.
     pub(super) heard_at: Mutex<Option<Instant>>,
     lost: watch::Sender<Option<Lost>>,
-    /// What a session leaves to its receiver; `Ok(None)` before its end, `Err` once there is none.
+    /// Carrier for the receiver: `Ok(None)` before the end of the session, `Err` without one.
     remains: Mutex<Result<Option<Remains>, NoHeir>>,
 }
 
@@ -76,8 +76,8 @@ pub(super) struct Shared {
 struct NoHeir;
 
 impl Shared {
-    /// Leaves the carrier to the receiver, or drops it: a carrier that nobody uses must not look used
-    /// to those who made it.
+    /// Leaves the carrier to the receiver, or drops it: a carrier that nobody uses must not look
+    /// used to those who made it.
     pub(super) fn leave(&self, remains: Remains) {
         if let Ok(left) = &mut *self.remains.lock() {
             *left = Some(remains);
