@@ -7,6 +7,7 @@
 //! milliseconds while another core idles.
 
 mod closing;
+mod copying;
 mod cutting;
 mod emissions;
 mod order;
@@ -30,10 +31,13 @@ use crate::plan::{Partition, Plan};
 use crate::request::{Memo, Tenant};
 use crate::share::{PieceSizes, Stretch};
 use crate::sync::lock;
-use crate::work::{AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, StoredHook, Ticket, Work};
+use crate::work::{
+    AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, StoredHook, SupersededHook, Ticket, Work,
+};
 
 pub use report::Report;
 
+use copying::Copies;
 use order::order;
 use shares::Shares;
 
@@ -58,6 +62,7 @@ struct Again {
     /// Units that it has; `None` for the whole partition.
     stretch: Option<Stretch>,
     cut_from: Option<u32>,
+    copy_of: Option<u32>,
 }
 
 /// Partitions of one query, to be claimed by runners.
@@ -88,9 +93,15 @@ pub struct Scatter {
     keepers: Mutex<BTreeSet<AttemptId>>,
     keepers_wake: Notify,
     shares: Mutex<Shares>,
+    copies: Mutex<Copies>,
+    /// Number of attempts that are offered to be copied.
+    offered: AtomicUsize,
+    /// Number of attempts that must stop because a rival has won.
+    superseded: AtomicUsize,
     on_close: Mutex<Vec<Hook>>,
     on_cuttable: Mutex<Vec<Arc<dyn Fn() + Send + Sync>>>,
     on_stored: Mutex<Vec<StoredHook>>,
+    on_superseded: Mutex<Vec<SupersededHook>>,
 }
 
 impl fmt::Debug for Scatter {
@@ -160,9 +171,13 @@ impl Scatter {
             keepers: Mutex::default(),
             keepers_wake: Notify::new(),
             shares: Mutex::new(shares),
+            copies: Mutex::default(),
+            offered: AtomicUsize::new(0),
+            superseded: AtomicUsize::new(0),
             on_close: Mutex::default(),
             on_cuttable: Mutex::default(),
             on_stored: Mutex::default(),
+            on_superseded: Mutex::default(),
         })
     }
 
@@ -225,7 +240,7 @@ impl Scatter {
             Some(order) => *order.get(at)?,
             None => u32::try_from(at).ok().filter(|_| at < self.count)?,
         };
-        Some(Again { id: AttemptId { partition: index, number: 1 }, stretch: None, cut_from: None })
+        Some(Again { id: AttemptId { partition: index, number: 1 }, stretch: None, cut_from: None, copy_of: None })
     }
 
     /// Stores a runner's report, and wakes the query's task when that is due.
@@ -279,7 +294,7 @@ impl Scatter {
 
     /// Queues another attempt at a partition, or at the given units of one.
     pub(crate) fn again(&self, id: AttemptId, stretch: Option<Stretch>) {
-        self.queue(Again { id, stretch, cut_from: None });
+        self.queue(Again { id, stretch, cut_from: None, copy_of: None });
     }
 
     fn queue(&self, again: Again) {
@@ -346,6 +361,18 @@ impl Work for Scatter {
         lock(&self.on_cuttable).push(hook.into());
     }
 
+    fn copy(&self, slot: u32, now: Instant, may: &dyn Fn(u32) -> bool) -> Option<Ticket> {
+        self.copy_running(slot, now, may)
+    }
+
+    fn is_copyable(&self, now: Instant) -> bool {
+        self.has_copyable(now)
+    }
+
+    fn on_superseded(&self, hook: SupersededHook) {
+        lock(&self.on_superseded).push(hook);
+    }
+
     fn poll_piece(&self, ticket: &Ticket, now: Instant, _context: &mut Context<'_>) -> Poll<Option<Range<u64>>> {
         if ticket.share.as_ref().is_some_and(|share| !share.is_begun()) {
             self.learn_start(ticket, now);
@@ -361,7 +388,10 @@ impl Work for Scatter {
         self.closed.load(Ordering::SeqCst)
     }
 
-    fn stop(&self, _id: AttemptId) -> Option<StopReason> {
+    fn stop(&self, id: AttemptId) -> Option<StopReason> {
+        if self.is_superseded(id) {
+            return Some(StopReason::Superseded);
+        }
         let reason = if self.is_late() { StopReason::Late } else { StopReason::Cancelled };
         self.is_closed().then_some(reason)
     }
@@ -377,7 +407,7 @@ impl Work for Scatter {
     }
 
     fn start(&self, ticket: &Ticket, now: Instant) {
-        let Ticket { id, slot, cut_from, .. } = *ticket;
+        let Ticket { id, slot, cut_from, copy_of, .. } = *ticket;
         // Units that were leased before are on their way to another process since the claim.
         if ticket.share.as_ref().is_some_and(|share| share.is_begun()) {
             self.learn_start(ticket, now);
@@ -385,7 +415,7 @@ impl Work for Scatter {
         let whole = Stretch::whole(ticket.partition.content.units().count);
         let stretch = ticket.share.as_ref().map(|share| share.stretch()).filter(|stretch| *stretch != whole);
         let worker = ticket.worker.clone();
-        self.keep(slot, Report::Started { id, slot, at: now, stretch, cut_from, worker });
+        self.keep(slot, Report::Started { id, slot, at: now, stretch, cut_from, copy_of, worker });
     }
 
     fn wait(&self, _id: AttemptId) {
@@ -404,8 +434,16 @@ impl Work for Scatter {
         if self.is_closed() {
             return;
         }
-        let is_stored = self.window.stores && matches!(emission.done, Done::Units { .. });
-        lock(&self.emitted).insert(id, emission);
+        let is_kept = matches!(emission.done, Done::Units { .. });
+        let is_stored = self.window.stores && is_kept;
+        {
+            let mut emitted = lock(&self.emitted);
+            if is_kept && lock(&self.shares).is_copied(id) {
+                // What it kept before it was copied is all that a rival does not have.
+                return;
+            }
+            emitted.insert(id, emission);
+        }
         if is_stored {
             lock(&self.keepers).insert(id);
             self.keepers_wake.notify_one();
@@ -413,7 +451,9 @@ impl Work for Scatter {
     }
 
     fn retract(&self, id: AttemptId) {
-        self.forget_emission(id);
+        if !lock(&self.shares).is_copied(id) {
+            self.forget_emission(id);
+        }
     }
 
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant) {
@@ -422,16 +462,20 @@ impl Work for Scatter {
             lock(&self.shares).remove(id);
             share.end()
         });
+        self.forget_copies_of(id);
         self.report(slot, Report::Ended { id, slot, at: now, outcome, part });
     }
 
     fn give_back(&self, ticket: Ticket) {
-        let Ticket { id, share, cut_from, .. } = ticket;
+        let Ticket { id, share, cut_from, copy_of, .. } = ticket;
         let stretch = share.map(|share| {
             lock(&self.shares).remove(id);
             share.stretch()
         });
-        self.queue(Again { id, stretch, cut_from });
+        match copy_of {
+            Some(_) => self.give_copy_back(id),
+            None => self.queue(Again { id, stretch, cut_from, copy_of }),
+        }
         self.leave();
     }
 }

@@ -295,7 +295,7 @@ impl Work for Inbox {
         let Waiting { id, deadline, limit, partition, pulled, share } = self.waiting.lock().pop_front()?;
         self.claimed.fetch_add(1, Ordering::SeqCst);
         self.running.lock().insert(id, Running { share: share.clone(), pulled, claimed: now, waker: None });
-        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from: None, worker: None })
+        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from: None, copy_of: None, worker: None })
     }
 
     fn is_claimable(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Event loop of the gather: from the first claim to the last partial that is waited for.
 
+mod copying;
 mod storing;
 mod telling;
 
@@ -19,6 +20,7 @@ use crate::event::EventKind;
 use crate::failure::{Failure, MAX_EVENT_TEXTS, TextBudget};
 use crate::folding::{FoldResult, Folds};
 use crate::gather::{Action, Demand, Gather, Reached};
+use crate::hedging::Hedging;
 use crate::memory::MemoryCharge;
 use crate::merge::fold::Urgency;
 use crate::merge::{Partials, Span};
@@ -76,6 +78,9 @@ struct GatherLoop<'a> {
     journal: Journaling,
     /// Started attempts that have not ended, while listeners or the journal want to know of them.
     live: BTreeMap<AttemptId, Live>,
+    hedging: Hedging,
+    /// Time before which no attempt is old enough to be copied.
+    copies_at: Option<Instant>,
     /// Bytes of log lines in events so far.
     logged: usize,
     /// Bytes left for the texts of failures in events.
@@ -134,6 +139,8 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
     let mut gathering = GatherLoop {
         journal: Journaling::new(run, &plan),
         live: BTreeMap::new(),
+        hedging: Hedging::new(&request.copies, plan.len() - plan.stored().len().min(plan.len())),
+        copies_at: None,
         logged: 0,
         texts: TextBudget::new(MAX_EVENT_TEXTS, 0),
         gather: Gather::new(request.id, plan, demand, run.budget).retrying(request.retry),
@@ -176,6 +183,7 @@ impl GatherLoop<'_> {
             self.handle(signal);
         }
         let why = self.gather.ended_why();
+        self.account_for_stopping();
         self.tell_of_the_rest();
         self.run.emit(|| EventKind::GatherEnded { why: why.unwrap_or(crate::event::GatherEnd::AllSettled) });
     }
@@ -227,11 +235,9 @@ impl GatherLoop<'_> {
         let covered = self.gather.covered();
         let showable = self.partials.folding() == 0 && !self.held;
         let preview = self.previews.due().filter(|due| showable && self.previews.is_due(*due, covered));
-        [self.gather.timer(), self.cancel_until, self.keeps_at, self.idle_at, news, retry, self.cool_until, preview]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(self.run.budget.gather_deadline)
+        let copies = self.copies_at;
+        let times = [self.gather.timer(), self.cancel_until, self.keeps_at, self.idle_at, self.cool_until];
+        times.into_iter().chain([news, retry, preview, copies]).flatten().min().unwrap_or(self.run.budget.gather_deadline)
     }
 
     fn handle(&mut self, signal: Signal) {
@@ -260,6 +266,7 @@ impl GatherLoop<'_> {
         self.gather.look(now, &mut self.actions);
         self.perform();
         self.start_due_retries(now);
+        self.offer_copies(now);
         self.start_folds(now);
         self.hold_or_release();
         // As for leaves: without a running fold nothing makes room, so waiting for room would never
@@ -284,17 +291,29 @@ impl GatherLoop<'_> {
         self.track(&report);
         self.tell(&report);
         match report {
-            Report::Started { id, at, cut_from, .. } => self.gather.started(id.partition, at, cut_from.is_some()),
-            Report::Ended { id, outcome, part, .. } => self.attempt_ended(id, outcome, part),
+            Report::Started { id, at, copy_of: Some(of), .. } => self.copy_started(id, of, at),
+            Report::Started { id, at, cut_from, .. } => {
+                self.hedging.started(id, at);
+                self.gather.started(id.partition, at, cut_from.is_some());
+            }
+            Report::Ended { id, at, outcome, part, .. } => self.attempt_ended(id, at, outcome, part),
         }
     }
 
-    fn attempt_ended(&mut self, id: AttemptId, outcome: Outcome, part: Option<Part>) {
+    fn attempt_ended(&mut self, id: AttemptId, at: Instant, outcome: Outcome, part: Option<Part>) {
         // Removed in any case: an emission of a successful leaf must not stay in memory for the rest
         // of the query.
-        let reached = Reached { part, emission: self.scatter.take_emission(id) };
+        let emission = self.scatter.take_emission(id);
         self.gather.served(id.partition, outcome.earlier, outcome.waits.total());
-        let end = AttemptEnd { id, outcome, reached };
+        if let Some(contested) = self.settle_rivals(id, at, &outcome, part) {
+            let reached = Reached { part, emission, contested };
+            self.store_or_end(AttemptEnd { id, outcome, reached });
+        }
+    }
+
+    /// Ends an attempt, once its partial is stored if it counts.
+    fn store_or_end(&mut self, end: AttemptEnd) {
+        let id = end.id;
         if let Some(end) = self.store_end(end) {
             self.scatter.stored(&[StoredAttempt { id, until: None }]);
             self.ended(end);

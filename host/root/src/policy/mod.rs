@@ -3,5 +3,6 @@
 pub mod admission;
 pub mod budget;
 pub mod cutting;
+pub mod hedge;
 pub mod retry;
 pub mod wait;

@@ -43,7 +43,7 @@ impl Desk {
     fn ended(&mut self, partition: u32, at: u64, outcome: Outcome, emission: Option<Emission>) -> Vec<Action> {
         let now = self.start + ms(at);
         let outcome = Outcome { ran: ms(1), ..outcome };
-        self.gather.ended(partition, outcome, Reached { part: None, emission }, now, &mut self.actions);
+        self.gather.ended(partition, outcome, Reached { emission, ..Reached::default() }, now, &mut self.actions);
         std::mem::take(&mut self.actions)
     }
 

@@ -18,15 +18,27 @@ impl GatherLoop<'_> {
             return;
         }
         let (at, kind) = match report {
-            Report::Started { id, slot, at, stretch, cut_from, worker } => {
+            Report::Started { id, slot, at, stretch, cut_from, copy_of, worker } => {
                 let weight = self.scatter.plan().get(id.partition).map_or(0, |partition| partition.weight);
                 let AttemptId { partition, number: attempt } = *id;
                 let key = self.key(partition);
                 let units = stretch.map(|stretch| (stretch.begin, stretch.end));
                 let slot = *slot;
                 let cut_from = *cut_from;
+                let copy_of = *copy_of;
                 let worker = worker.as_deref().map(str::to_owned);
-                (at, EventKind::AttemptStarted { partition, key, attempt, slot, weight, units, cut_from, worker })
+                let started = EventKind::AttemptStarted {
+                    partition,
+                    key,
+                    attempt,
+                    slot,
+                    weight,
+                    units,
+                    cut_from,
+                    copy_of,
+                    worker,
+                };
+                (at, started)
             }
             Report::Ended { id, slot, at, outcome, part } => {
                 let AttemptId { partition, number: attempt } = *id;
@@ -49,6 +61,7 @@ impl GatherLoop<'_> {
                     waited,
                     waits,
                     part,
+                    beaten: self.hedging.is_stopping(*id),
                 };
                 (at, ended)
             }
@@ -86,6 +99,7 @@ impl GatherLoop<'_> {
                 waited: 0,
                 waits: Vec::new(),
                 part: None,
+                beaten: self.hedging.is_stopping(AttemptId { partition, number: attempt }),
             });
         }
     }

@@ -1,0 +1,1 @@
+//! The rule of copies, its estimates and its budget.
