@@ -25,6 +25,8 @@ pub enum Step {
     Go,
     /// It hands over a partial first.
     Keep,
+    /// It hands over a partial, and then stalls for so long.
+    Stall(Duration),
     /// It hands over a partial, and its call is given up and made again.
     Again,
     /// It needs no more.
@@ -151,6 +153,13 @@ async fn play(shared: Arc<Shared>, attempt: Attempt, slot: usize, closed: Cancel
                 attempt.keep(partial(&attempt, &taken));
                 attempt.restart();
                 taken.clear();
+            }
+            Step::Stall(time) => {
+                attempt.keep(partial(&attempt, &taken));
+                tokio::select! {
+                    () = sleep(time) => {}
+                    () = closed.cancelled(), if !shared.deaf => break Some(FailureKind::Cancelled),
+                }
             }
             Step::Skip => attempt.skip_rest(Instant::now()),
             Step::Return => break None,

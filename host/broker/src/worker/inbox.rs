@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_root::ledger::PartialRange;
 use frond_root::share::{Part, Share, Stretch};
+use frond_root::work::SupersededHook;
 use frond_root::{
     AttemptId, Content, Done, Emission, Grain, Limit, Outcome, Partition, PieceSizes, StopReason, Tenant, Ticket,
     Units, Work,
@@ -57,6 +58,8 @@ struct Running {
     claimed: Instant,
     /// The leaf that waits for more units.
     waker: Option<Waker>,
+    /// True if it must stop, because another attempt was done first.
+    is_superseded: bool,
 }
 
 /// Leaves of one query.
@@ -74,9 +77,12 @@ pub(super) struct Inbox {
     running: Mutex<HashMap<AttemptId, Running>>,
     /// Number of claimed attempts.
     claimed: AtomicUsize,
+    /// Number of attempts that had to stop.
+    superseded: AtomicUsize,
     closed: AtomicBool,
     late: AtomicBool,
     hooks: Mutex<Vec<Hook>>,
+    on_superseded: Mutex<Vec<SupersededHook>>,
     /// Told when a claimed attempt has ended.
     ended: Notify,
 }
@@ -108,9 +114,11 @@ impl Inbox {
             waiting: Mutex::default(),
             running: Mutex::default(),
             claimed: AtomicUsize::new(0),
+            superseded: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             late: AtomicBool::new(false),
             hooks: Mutex::default(),
+            on_superseded: Mutex::default(),
             ended: Notify::new(),
         })
     }
@@ -165,6 +173,28 @@ impl Inbox {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Stops a running attempt: another one was done first.
+    pub(super) fn supersede(&self, of: &AttemptOf) {
+        let id = AttemptId { partition: of.partition, number: of.number };
+        let waker = {
+            let mut running = self.running.lock();
+            let Some(running) = running.get_mut(&id).filter(|running| !running.is_superseded) else { return };
+            running.is_superseded = true;
+            self.superseded.fetch_add(1, Ordering::SeqCst);
+            running.waker.take()
+        };
+        // A hook may use this inbox: release the lock first.
+        let hooks = self.on_superseded.lock().clone();
+        hooks.iter().for_each(|hook| hook(id));
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// True if another attempt was done before a running one.
+    fn is_superseded(&self, id: AttemptId) -> bool {
+        let has_some = self.superseded.load(Ordering::SeqCst) > 0;
+        has_some && self.running.lock().get(&id).is_some_and(|running| running.is_superseded)
     }
 
     /// Forgets what the root has stored of an attempt.
@@ -225,7 +255,9 @@ impl Inbox {
 
     /// Forgets a claimed attempt.
     fn forget(&self, id: AttemptId) {
-        self.running.lock().remove(&id);
+        if self.running.lock().remove(&id).is_some_and(|running| running.is_superseded) {
+            self.superseded.fetch_sub(1, Ordering::SeqCst);
+        }
         self.load.ended(1);
         self.claimed.fetch_sub(1, Ordering::SeqCst);
         self.ended.notify_waiters();
@@ -294,7 +326,7 @@ impl Work for Inbox {
     fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
         let Waiting { id, deadline, limit, partition, pulled, share } = self.waiting.lock().pop_front()?;
         self.claimed.fetch_add(1, Ordering::SeqCst);
-        self.running.lock().insert(id, Running { share: share.clone(), pulled, claimed: now, waker: None });
+        self.running.lock().insert(id, Running { share: share.clone(), pulled, claimed: now, waker: None, is_superseded: false });
         Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from: None, copy_of: None, worker: None })
     }
 
@@ -320,7 +352,7 @@ impl Work for Inbox {
         let Some(share) = ticket.share.as_deref() else { return Poll::Ready(None) };
         let piece = match share.poll_next(now) {
             // No further units will come.
-            Poll::Pending if self.is_closed() => return Poll::Ready(None),
+            Poll::Pending if self.is_closed() || self.is_superseded(ticket.id) => return Poll::Ready(None),
             Poll::Pending => self.await_lease(ticket, share, now, context.waker()),
             piece => piece,
         };
@@ -334,9 +366,16 @@ impl Work for Inbox {
         self.closed.load(Ordering::SeqCst)
     }
 
-    fn stop(&self, _id: AttemptId) -> Option<StopReason> {
+    fn stop(&self, id: AttemptId) -> Option<StopReason> {
+        if self.is_superseded(id) {
+            return Some(StopReason::Superseded);
+        }
         let reason = if self.late.load(Ordering::SeqCst) { StopReason::Late } else { StopReason::Cancelled };
         self.is_closed().then_some(reason)
+    }
+
+    fn on_superseded(&self, hook: SupersededHook) {
+        self.on_superseded.lock().push(hook);
     }
 
     fn on_stop(&self, hook: Hook) {

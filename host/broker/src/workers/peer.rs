@@ -203,6 +203,11 @@ impl Peer {
         is_owed && self.active() < room && self.rests(now).is_none() && !self.refused.contains_key(&query.source.leaf)
     }
 
+    /// True if the worker has an attempt at a partition of a query.
+    pub(super) fn has_of(&self, query: u64, partition: u32) -> bool {
+        self.held.keys().any(|of| of.query == query && of.partition == partition)
+    }
+
     /// Time within which the worker must have acted on a frame that is sent now.
     pub(super) fn patience(&self) -> Duration {
         patience(self.sender.round_trip(), self.sender.queued())

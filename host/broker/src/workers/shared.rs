@@ -19,7 +19,7 @@ use super::unstored::UnstoredAttempts;
 use super::watch::{Verdict, next_look};
 use crate::frames::{
     self, AttemptOf, Forget, Join, MAX_INLINE, MAX_MEMO, MOST_GIVEN_BACK, MemoOf, Open, Recall, Return, Said, Stop,
-    Stored,
+    Stored, Supersede,
 };
 use crate::session::{FrameSender, Lost, Settings};
 
@@ -104,6 +104,12 @@ impl Shared {
                 shared.nudged.notify_one();
             }
         }));
+        let shared = Arc::downgrade(self);
+        query.work.on_superseded(Arc::new(move |id| {
+            if let Some(shared) = shared.upgrade() {
+                shared.supersede(AttemptOf { query: number, partition: id.partition, number: id.number });
+            }
+        }));
         if query.work.memo().is_some() {
             let shared = Arc::downgrade(self);
             query.work.on_stored(Arc::new(move |attempts| {
@@ -113,6 +119,14 @@ impl Shared {
             }));
         }
         self.nudged.notify_one();
+    }
+
+    /// Has the worker that has an attempt stop it.
+    fn supersede(&self, of: AttemptOf) {
+        let state = self.state.lock();
+        if let Some(peer) = state.peers.values().find(|peer| peer.held.contains_key(&of)) {
+            peer.sender.post(frames::encoded(Said::Supersede(Supersede { of: vec![of] })));
+        }
     }
 
     /// Tells workers which attempts of a query are stored.
@@ -240,8 +254,13 @@ impl Shared {
         let mut bytes = 0_u64;
         while count < MOST_ORDERS
             && bytes < MOST_BYTES
-            && let Some((query, ticket)) =
-                queries.claim(peer.first, now, peer.has_idle_slot(now), |query| peer.may_have(query, now))
+            && let Some((query, ticket)) = queries.claim(
+                peer.first,
+                now,
+                peer.has_idle_slot(now),
+                |query| peer.may_have(query, now),
+                |query, partition| peer.has_of(query.number, partition),
+            )
         {
             if peer.opened.insert(query.number) {
                 peer.sender.post(frames::encoded(Said::Open(open(&query))));

@@ -5,7 +5,7 @@ mod storing;
 mod telling;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +81,8 @@ struct GatherLoop<'a> {
     hedging: Hedging,
     /// Time before which no attempt is old enough to be copied.
     copies_at: Option<Instant>,
+    /// Losers that have ended and whose ends are unread, each with the unit where its winner began.
+    leads: HashMap<AttemptId, u64>,
     /// Bytes of log lines in events so far.
     logged: usize,
     /// Bytes left for the texts of failures in events.
@@ -141,6 +143,7 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
         live: BTreeMap::new(),
         hedging: Hedging::new(&request.copies, plan.len() - plan.stored().len().min(plan.len())),
         copies_at: None,
+        leads: HashMap::new(),
         logged: 0,
         texts: TextBudget::new(MAX_EVENT_TEXTS, 0),
         gather: Gather::new(request.id, plan, demand, run.budget).retrying(request.retry),
@@ -305,7 +308,7 @@ impl GatherLoop<'_> {
         // of the query.
         let emission = self.scatter.take_emission(id);
         self.gather.served(id.partition, outcome.earlier, outcome.waits.total());
-        if let Some(contested) = self.settle_rivals(id, at, &outcome, part) {
+        if let Some((outcome, contested)) = self.settle_rivals(id, at, outcome, part) {
             let reached = Reached { part, emission, contested };
             self.store_or_end(AttemptEnd { id, outcome, reached });
         }

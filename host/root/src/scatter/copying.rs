@@ -65,7 +65,7 @@ impl Scatter {
     }
 
     /// Forgets an attempt that has ended.
-    pub(super) fn forget_copies_of(&self, id: AttemptId) {
+    pub(crate) fn forget_copies_of(&self, id: AttemptId) {
         if self.offered.load(Ordering::SeqCst) + self.superseded.load(Ordering::SeqCst) == 0 {
             return;
         }

@@ -2,13 +2,14 @@
 //! change no answer.
 
 mod answers;
+mod parts;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_root::policy::hedge::{ATTEMPTS_PER_COPY, CopyHistory, MAX_LIVE, MAX_SAVED};
-use frond_root::{Answer, CancellationToken, CopySettings, EventKind, Events, FailureKind, Request, Services, flow};
-use frond_testkit::{Leaves, Merges, Script, Stage, Turn, ms, plan, request};
+use frond_root::policy::hedge::{CopyHistory, MAX_SAVED};
+use frond_root::{Answer, CancellationToken, CopySettings, Events, Request, Services, flow};
+use frond_testkit::{Leaves, Merges, Script, Turn, plan, request};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -34,13 +35,28 @@ impl Draws {
     }
 
     /// Time of an attempt: lognormal, and now and then many times as long.
-    fn time(&mut self, data: &Value) -> Duration {
-        let number = |name: &str| data[name].as_f64().unwrap();
+    fn time(&mut self, times: &Times) -> Duration {
         // The first numbers of neighbouring seeds are alike.
         self.next();
         let normal = (-2.0 * self.next().ln()).sqrt() * (std::f64::consts::TAU * self.next()).cos();
-        let slow = if self.next() <= number("slow_share") { number("slow_times") } else { 1.0 };
-        MEDIAN.mul_f64((number("sigma") * normal).exp() * slow)
+        let slow = if self.next() <= times.slow_share { times.slow_times } else { 1.0 };
+        MEDIAN.mul_f64((times.sigma * normal).exp() * slow)
+    }
+}
+
+/// Distribution of a leaf's times.
+#[derive(Clone, Copy)]
+struct Times {
+    sigma: f64,
+    slow_share: f64,
+    slow_times: f64,
+}
+
+impl Times {
+    fn measured() -> Self {
+        let data = data();
+        let number = |name: &str| data[name].as_f64().unwrap();
+        Self { sigma: number("sigma"), slow_share: number("slow_share"), slow_times: number("slow_times") }
     }
 }
 
@@ -66,13 +82,12 @@ async fn answer(script: Script, partitions: usize, request: Request) -> Answer {
 
 /// Median and 99th percentile of a query's time in medians of a leaf, and the share of copies.
 async fn measured(copies: CopySettings, queries: u64) -> (f64, f64, f64) {
-    let data = data();
-    let partitions = data["partitions"].as_u64().unwrap() as usize;
+    let partitions = data()["partitions"].as_u64().unwrap() as usize;
+    let leaf = Times::measured();
     let mut times = Vec::new();
     let mut hedges = 0;
     for query in 0..queries {
-        let data = data.clone();
-        let time = move |partition, attempt| Draws::of(query, partition, attempt).time(&data);
+        let time = move |partition, attempt| Draws::of(query, partition, attempt).time(&leaf);
         let script = Script::by(move |partition, attempt| Turn::succeed().after(time(partition, attempt)));
         let start = Instant::now();
         let answer = answer(script, partitions, Request { copies: copies.clone(), ..with_copies() }).await;
@@ -103,4 +118,27 @@ async fn without_copies_a_query_waits_for_its_slowest_leaf() {
 async fn copies_shorten_the_tail_at_few_more_attempts() {
     let history = Some(Arc::new(CopyHistory::default()));
     check("copies", measured(CopySettings { history, ..CopySettings::ON }, 2_000).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_leaves_are_slow_few_are_copied() {
+    const PARTITIONS: u32 = 40;
+    let history = Arc::new(CopyHistory::default());
+    let leaf = Times::measured();
+    let mut started = [0, 0];
+    let mut hedges = [0, 0];
+    for query in 0..60 {
+        let is_slow = query >= 30;
+        let times = if is_slow { 10.0 } else { 1.0 };
+        let time = move |partition, attempt| Draws::of(query, partition, attempt).time(&leaf).mul_f64(times);
+        let script = Script::by(move |partition, attempt| Turn::succeed().after(time(partition, attempt)));
+        let copies = CopySettings { history: Some(history.clone()), ..CopySettings::ON };
+        let answer = answer(script, PARTITIONS as usize, Request { copies, ..with_copies() }).await;
+        let attempts = answer.coverage().attempts;
+        started[usize::from(is_slow)] += attempts.started - attempts.hedges;
+        hedges[usize::from(is_slow)] += attempts.hedges;
+    }
+    assert!(history.times().unwrap().p95 > 2 * MEDIAN, "the app's times have followed");
+    assert!(hedges[0] > 0 && hedges[0] * 20 <= started[0], "{hedges:?} of {started:?}");
+    assert!(hedges[1] <= started[1] / 20 + MAX_SAVED, "{hedges:?} of {started:?}");
 }

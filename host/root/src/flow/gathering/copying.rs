@@ -41,49 +41,58 @@ impl GatherLoop<'_> {
     }
 
     /// Settles what the end of an attempt means to its rivals: the first success stops them.
-    /// Returns the units that a rival still has; `None` for an attempt that counts for nothing,
-    /// because a rival was done first.
+    /// Returns its outcome, with the units that a rival still has; `None` for an attempt that
+    /// counts for nothing, because a rival was done first.
     pub(super) fn settle_rivals(
         &mut self,
         id: AttemptId,
         at: Instant,
-        outcome: &Outcome,
+        outcome: Outcome,
         part: Option<Part>,
-    ) -> Option<Option<Range<u64>>> {
+    ) -> Option<(Outcome, Option<Range<u64>>)> {
         match self.hedging.ended(id, outcome.result.is_ok(), at) {
-            Standing::Sole => Some(None),
-            Standing::Outlived => Some(Some(part.map_or(0..u64::MAX, |part| part.kept..part.stretch.end))),
+            Standing::Sole => Some((outcome, None)),
+            Standing::Outlived => Some((outcome, Some(part.map_or(0..u64::MAX, |part| part.kept..part.stretch.end)))),
             Standing::Won { losers, is_copy } => {
                 if is_copy {
                     self.gather.copy_won();
                 }
                 let begin = part.map_or(0, |part| part.stretch.begin);
-                for loser in &losers {
-                    if !self.take_lead(*loser, begin) {
-                        self.gather.superseded(loser.partition);
-                    }
-                }
+                losers.iter().for_each(|loser| self.stop_loser(*loser, begin));
                 self.scatter.supersede(&losers);
-                Some(None)
+                Some((outcome, None))
             }
             Standing::Beaten => {
-                self.gather.beaten(outcome);
-                self.journal.forget(id);
+                self.scatter.forget_copies_of(id);
+                let lead = self.leads.remove(&id);
+                let begin = lead.filter(|begin| part.is_some_and(|part| part.stretch.begin < *begin));
+                if let Some((begin, part)) = begin.zip(part) {
+                    return Some((superseded(outcome.ran), Some(begin..part.stretch.end)));
+                }
+                if lead.is_some() {
+                    self.gather.superseded(id.partition);
+                }
+                self.gather.beaten(&outcome);
                 self.scatter.stored(&[StoredAttempt { id, until: None }]);
                 None
             }
         }
     }
 
-    /// Ends a loser that has kept units before `begin`, which the winner does not have. It is not
-    /// waited for: its worker may hang. False if it has none.
-    fn take_lead(&mut self, loser: AttemptId, begin: u64) -> bool {
-        let Some(part) = self.scatter.part_of(loser).filter(|part| part.stretch.begin < begin) else { return false };
-        let emission = self.scatter.take_emission(loser);
-        let outcome = Outcome::failed(FailureKind::Cancelled, Duration::ZERO, SUPERSEDED);
-        let reached = Reached { part: Some(part), emission, contested: Some(begin..part.stretch.end) };
-        self.store_or_end(AttemptEnd { id: loser, outcome, reached });
-        true
+    /// Ends a rival of an attempt that was done first. What the rival has kept of the units before
+    /// `begin`, which the winner does not have, counts at once: its worker may hang.
+    fn stop_loser(&mut self, loser: AttemptId, begin: u64) {
+        let part = self.scatter.part_of(loser);
+        if let Some(part) = part.filter(|part| part.stretch.begin < begin) {
+            let emission = self.scatter.take_emission(loser);
+            let reached = Reached { part: Some(part), emission, contested: Some(begin..part.stretch.end) };
+            self.store_or_end(AttemptEnd { id: loser, outcome: superseded(Duration::ZERO), reached });
+        } else if part.is_none() && begin > 0 {
+            // It has just ended: its report is on its way.
+            self.leads.insert(loser, begin);
+        } else {
+            self.gather.superseded(loser.partition);
+        }
     }
 
     /// Accounts for attempts that were to stop, and have not at the end of the gather.
@@ -93,4 +102,9 @@ impl GatherLoop<'_> {
             self.gather.wasted_beside(now.saturating_duration_since(since));
         }
     }
+}
+
+/// Outcome of an attempt of which only what it kept counts.
+fn superseded(ran: Duration) -> Outcome {
+    Outcome::failed(FailureKind::Cancelled, ran, SUPERSEDED)
 }
