@@ -159,14 +159,6 @@ impl Hedging {
         }
     }
 
-    /// Number of rivals that run beside an attempt.
-    #[must_use]
-    pub fn rivals_of(&self, id: AttemptId) -> usize {
-        let group = self.running.get(&id).and_then(|running| running.group);
-        let rivals = group.and_then(|group| self.rivals.get(&(id.partition, group)));
-        rivals.map_or(0, |rivals| rivals.live.len().saturating_sub(1))
-    }
-
     /// Attempts that were told to stop and have not ended, with their starts.
     pub fn stopping(&self) -> impl Iterator<Item = (AttemptId, Instant)> {
         self.beaten.iter().map(|(id, running)| (*id, running.since))
@@ -230,3 +222,6 @@ impl Drop for Hedging {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

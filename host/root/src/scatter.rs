@@ -31,9 +31,7 @@ use crate::plan::{Partition, Plan};
 use crate::request::{Memo, Tenant};
 use crate::share::{PieceSizes, Stretch};
 use crate::sync::lock;
-use crate::work::{
-    AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, StoredHook, SupersededHook, Ticket, Work,
-};
+use crate::work::{AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, StoredHook, SupersededHook, Ticket, Work};
 
 pub use report::Report;
 

@@ -326,8 +326,21 @@ impl Work for Inbox {
     fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
         let Waiting { id, deadline, limit, partition, pulled, share } = self.waiting.lock().pop_front()?;
         self.claimed.fetch_add(1, Ordering::SeqCst);
-        self.running.lock().insert(id, Running { share: share.clone(), pulled, claimed: now, waker: None, is_superseded: false });
-        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from: None, copy_of: None, worker: None })
+        self.running
+            .lock()
+            .insert(id, Running { share: share.clone(), pulled, claimed: now, waker: None, is_superseded: false });
+        Some(Ticket {
+            id,
+            slot,
+            claimed: now,
+            deadline,
+            limit,
+            partition,
+            share,
+            cut_from: None,
+            copy_of: None,
+            worker: None,
+        })
     }
 
     fn is_claimable(&self) -> bool {

@@ -240,7 +240,12 @@ impl GatherLoop<'_> {
         let preview = self.previews.due().filter(|due| showable && self.previews.is_due(*due, covered));
         let copies = self.copies_at;
         let times = [self.gather.timer(), self.cancel_until, self.keeps_at, self.idle_at, self.cool_until];
-        times.into_iter().chain([news, retry, preview, copies]).flatten().min().unwrap_or(self.run.budget.gather_deadline)
+        times
+            .into_iter()
+            .chain([news, retry, preview, copies])
+            .flatten()
+            .min()
+            .unwrap_or(self.run.budget.gather_deadline)
     }
 
     fn handle(&mut self, signal: Signal) {
