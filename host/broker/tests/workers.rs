@@ -21,8 +21,8 @@ use frond_broker::worker::{Introduction, Loaded, serve};
 use frond_broker::{LeafCode, LeafCodes, LeafLoader, LeafSource, ShippedCode, Tally, WorkerView, Workers};
 use frond_root::policy::retry::Retry;
 use frond_root::{
-    Answer, CancellationToken, CopySettings, Coverage, EventKind, Events, FailureKind, LeafRunner, PieceSizes, Plan,
-    Request, Services, flow,
+    Answer, CancellationToken, CopySettings, Coverage, EventKind, Events, FailureKind, LeafRunner, MergeOrder,
+    PieceSizes, Plan, Request, Services, flow,
 };
 use frond_testkit::pieces::{PieceLeaves, Step, integers, joined};
 use frond_testkit::{Merges, Record, ms, request};
@@ -262,7 +262,7 @@ async fn a_slow_attempt_is_copied_by_another_worker_and_by_no_other() {
     let counts = [1; 20];
     let request = || Request { copies: CopySettings::ON, ..long() };
     // The second slot of the first worker is far slower than the others.
-    let slow = || Some(PieceLeaves::new(&[ms(10), ms(20_000)], |_, _| Step::Go));
+    let slow = || Some(PieceLeaves::new(&[ms(1), ms(20_000)], |_, _| Step::Go));
     let alone = Cluster::new().with(slow()).await;
     let asked = alone.ask(request(), integers(&counts)).await;
     asked.is_whole(&counts);
@@ -290,7 +290,8 @@ async fn a_loser_stops_while_the_query_goes_on() {
     let cluster = Cluster::new().with(Some(slow)).await.with(Some(fast)).await;
     let mut counts = vec![1; 20];
     counts.push(3);
-    let request = Request { copies: CopySettings::ON, ..long() };
+    // In plan order: the slow worker takes the first partition.
+    let request = Request { copies: CopySettings::ON, order: MergeOrder::Partition, ..long() };
     let asked = cluster.ask(request, integers(&counts)).await;
     asked.is_whole(&counts);
     let beaten = asked.record.all(|event| match event.kind {
