@@ -99,7 +99,11 @@ fn computing(bench: &mut Bench) -> anyhow::Result<()> {
     let clock = Crewed::new(&bench.guests.pi, &format!("{range}{}", apps::UNMETERED), Place::Slots(1))?;
     let isolated = Crewed::new(&bench.guests.pi, &format!("{range}{}", apps::UNMETERED), Place::Isolated(1))?;
     let native = || {
-        one.install(|| (0..PIECES).for_each(|index| drop(std::hint::black_box(pi::sample(1, span(index, each))))));
+        one.install(|| {
+            for index in 0..PIECES {
+                std::hint::black_box(pi::sample(1, span(index, each)));
+            }
+        });
         Ok(())
     };
     let series = rounds(
