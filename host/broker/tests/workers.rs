@@ -286,7 +286,7 @@ async fn a_loser_stops_while_the_query_goes_on() {
     // One leaf of this process takes a second, long after all others.
     let is_last = |piece: &Range<u64>| piece.end == 3;
     let step = move |_: u32, piece: &Range<u64>| if is_last(piece) { Step::Stall(ms(1000)) } else { Step::Go };
-    let fast = PieceLeaves::new(&vec![ms(10); 8], step);
+    let fast = PieceLeaves::new(&[ms(10); 8], step);
     let cluster = Cluster::new().with(Some(slow)).await.with(Some(fast)).await;
     let mut counts = vec![1; 20];
     counts.push(3);

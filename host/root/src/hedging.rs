@@ -21,7 +21,7 @@ struct Running {
 /// Attempts at the same units, of which the first success wins.
 #[derive(Debug)]
 struct Rivals {
-    /// Those that run, in the order of their starts.
+    /// Running attempts, in the order of their starts.
     live: Vec<AttemptId>,
     /// Start of the latest.
     latest: Instant,

@@ -7,12 +7,15 @@
 //! milliseconds while another core idles.
 
 mod closing;
+mod copies;
 mod copying;
 mod cutting;
 mod emissions;
 mod order;
 mod report;
+mod reporting;
 mod shares;
+mod window;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -26,16 +29,16 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::limit::Limit;
 use crate::plan::{Partition, Plan};
 use crate::request::{Memo, Tenant};
-use crate::share::{PieceSizes, Stretch};
+use crate::share::Stretch;
 use crate::sync::lock;
 use crate::work::{AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, StoredHook, SupersededHook, Ticket, Work};
 
 pub use report::Report;
+pub use window::Window;
 
-use copying::Copies;
+use copies::Copies;
 use order::order;
 use shares::Shares;
 
@@ -110,33 +113,6 @@ impl fmt::Debug for Scatter {
             .field("closed", &self.is_closed())
             .finish_non_exhaustive()
     }
-}
-
-/// Limits for a query's leaves.
-#[derive(Clone, Debug)]
-pub struct Window {
-    /// The most leaves at once.
-    pub slots: usize,
-    /// Time at which the last leaf is cut off.
-    pub leaf_deadline: Instant,
-    /// Limit behind `leaf_deadline`.
-    pub limit: Limit,
-    /// Time limit of one attempt.
-    pub leaf_time: Option<Duration>,
-    /// Bytes of partials in unread reports above which no more leaves start.
-    pub unread: u64,
-    /// True to start the heaviest partitions first, so that none of them starts last.
-    pub heaviest_first: bool,
-    /// Weight of a background query: see [`Request`](crate::Request).
-    pub background: Option<u32>,
-    /// Fair-share group: see [`Request`](crate::Request).
-    pub tenant: Tenant,
-    /// Sizes of the pieces; `None` if the leaves do not take their partitions piece by piece.
-    pub pieces: Option<PieceSizes>,
-    /// True if what running leaves keep is stored before they end.
-    pub stores: bool,
-    /// Key under which workers keep what is not stored: see [`Request`](crate::Request).
-    pub memo: Option<Memo>,
 }
 
 impl Scatter {
@@ -241,53 +217,8 @@ impl Scatter {
         Some(Again { id: AttemptId { partition: index, number: 1 }, stretch: None, cut_from: None, copy_of: None })
     }
 
-    /// Stores a runner's report, and wakes the query's task when that is due.
-    fn report(&self, slot: u32, report: Report) {
-        self.unread.fetch_add(report.bytes(), Ordering::SeqCst);
-        self.keep(slot, report);
-        let running = self.leave();
-        let idle = running == 0 && !self.is_claimable();
-        if idle || self.is_unread_full() || self.armed.swap(false, Ordering::SeqCst) {
-            self.wake.notify_one();
-        }
-    }
-
-    fn keep(&self, slot: u32, report: Report) {
-        let at = slot as usize % self.reports.len();
-        if let Some(reports) = self.reports.get(at) {
-            lock(&reports.0).push(report);
-        }
-    }
-
-    fn is_unread_full(&self) -> bool {
-        self.unread.load(Ordering::SeqCst) > self.window.unread
-    }
-
     fn is_open(&self) -> bool {
         !self.is_closed() && !self.held.load(Ordering::SeqCst) && !self.is_unread_full()
-    }
-
-    /// Takes all reports, oldest first. True when claims were refused for unread partials.
-    pub(crate) fn drain(&self, into: &mut Vec<Report>) -> bool {
-        debug_assert!(into.is_empty());
-        for reports in &self.reports {
-            into.append(&mut lock(&reports.0));
-        }
-        into.sort_by_key(Report::at);
-        let read = into.iter().map(Report::bytes).sum();
-        self.unread.fetch_sub(read, Ordering::SeqCst) > self.window.unread
-    }
-
-    /// Lets the next report wake the task again. True when ends of attempts are unread.
-    pub(crate) fn arm(&self) -> bool {
-        self.armed.store(true, Ordering::SeqCst);
-        let ended = |report: &Report| matches!(report, Report::Ended { .. });
-        self.reports.iter().any(|reports| lock(&reports.0).iter().any(ended))
-    }
-
-    /// Waits until reports are due to be read.
-    pub(crate) async fn woken(&self) {
-        self.wake.notified().await;
     }
 
     /// Queues another attempt at a partition, or at the given units of one.

@@ -1,6 +1,8 @@
 //! Leaves of a root's query, as the slots of a worker see them. What the slots report goes to the
 //! root, which decides.
 
+mod stopping;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
@@ -175,61 +177,15 @@ impl Inbox {
         }
     }
 
-    /// Stops a running attempt: another one was done first.
-    pub(super) fn supersede(&self, of: &AttemptOf) {
-        let id = AttemptId { partition: of.partition, number: of.number };
-        let waker = {
-            let mut running = self.running.lock();
-            let Some(running) = running.get_mut(&id).filter(|running| !running.is_superseded) else { return };
-            running.is_superseded = true;
-            self.superseded.fetch_add(1, Ordering::SeqCst);
-            running.waker.take()
-        };
-        // A hook may use this inbox: release the lock first.
-        let hooks = self.on_superseded.lock().clone();
-        hooks.iter().for_each(|hook| hook(id));
-        waker.into_iter().for_each(Waker::wake);
-    }
-
-    /// True if another attempt was done before a running one.
-    fn is_superseded(&self, id: AttemptId) -> bool {
-        let has_some = self.superseded.load(Ordering::SeqCst) > 0;
-        has_some && self.running.lock().get(&id).is_some_and(|running| running.is_superseded)
-    }
-
     /// Forgets what the root has stored of an attempt.
     pub(super) fn stored(&self, stored: &StoredPartial) {
         let id = AttemptId { partition: stored.of.partition, number: stored.of.number };
         self.cached.iter().for_each(|cached| cached.stored(id, stored.until));
     }
 
-    /// Ends the query: the root has stopped it.
-    pub(super) fn stop(&self, is_late: bool) {
-        self.cached.iter().for_each(CachedRun::stop);
-        self.close(is_late);
-    }
-
-    /// Ends the query: the root is lost. What it has not stored is kept.
-    pub(super) fn lose(&self) {
-        self.cached.iter().for_each(CachedRun::lose);
-        self.close(false);
-    }
-
     /// True if the query has a memo.
     pub(super) fn is_cached(&self) -> bool {
         self.cached.is_some()
-    }
-
-    /// Running leaves are stopped, and what no slot has claimed is given back.
-    fn close(&self, is_late: bool) {
-        self.late.store(is_late, Ordering::SeqCst);
-        self.closed.store(true, Ordering::SeqCst);
-        self.give_waiting_back();
-        // A hook may use this inbox: release the lock first.
-        let hooks = std::mem::take(&mut *self.hooks.lock());
-        hooks.iter().for_each(|hook| hook());
-        let wakers: Vec<_> = self.running.lock().values_mut().filter_map(|running| running.waker.take()).collect();
-        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Gives attempts back that no slot has claimed.

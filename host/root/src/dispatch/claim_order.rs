@@ -1,5 +1,5 @@
-//! Order of claims between all queries of a runner: foreground queries, fair between tenants, and
-//! once they have nothing to claim, a cut of one of them, or else a copy of a slow attempt; then the
+//! Order of claims between all queries of a runner: foreground queries, fair between tenants; once
+//! they have nothing to claim, a cut of one of them, or else a copy of a slow attempt; then the
 //! same of background work, by weight. Background work never keeps a foreground query from a slot
 //! that could help it.
 
@@ -81,7 +81,8 @@ impl<Q: ClaimSource> ClaimOrder<Q> {
         mut cut: impl FnMut(&Arc<Q>) -> Option<R>,
         mut copy: impl FnMut(&Arc<Q>) -> Option<R>,
     ) -> Option<R> {
-        let (running, slots) = (self.foreground.running(), self.foreground.threads());
+        let running = self.foreground.running();
+        let slots = self.foreground.threads();
         let mut copy = |query: &Arc<Q>| {
             let own = if query.background().is_some() { 0 } else { query.running() };
             leaves_room(running.saturating_sub(own), slots).then(|| copy(query)).flatten()

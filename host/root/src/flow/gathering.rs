@@ -1,6 +1,7 @@
 //! Event loop of the gather: from the first claim to the last partial that is waited for.
 
 mod copying;
+mod folds;
 mod storing;
 mod telling;
 
@@ -22,11 +23,9 @@ use crate::folding::{FoldResult, Folds};
 use crate::gather::{Action, Demand, Gather, Reached};
 use crate::hedging::Hedging;
 use crate::memory::MemoryCharge;
-use crate::merge::fold::Urgency;
 use crate::merge::{Partials, Span};
 use crate::plan::Plan;
 use crate::request::MergeOrder;
-use crate::runner::Covered;
 use crate::scatter::{COOL_DOWN, Report, Scatter, Window};
 use crate::share::{Part, Stretch};
 use crate::work::{AttemptId, Outcome, StoredAttempt, Work};
@@ -380,50 +379,6 @@ impl GatherLoop<'_> {
         }
         if due {
             self.run.services.runner.nudge();
-        }
-    }
-
-    fn start_folds(&mut self, now: Instant) {
-        // Cleared after one use, as there may be nothing to fold: in order, neighbours may still be
-        // missing.
-        if self.idle_at.take_if(|at| *at <= now).is_some() {
-            self.idle = true;
-        }
-        // Folds that overlap with the last leaves need not run after them.
-        let last_wave = self.partials.is_weighty() && !self.scatter.is_claimable();
-        let urgency = if self.held || self.partials.is_full() {
-            Urgency::Any
-        } else if self.idle || last_wave {
-            Urgency::Idle
-        } else {
-            Urgency::Full
-        };
-        if self.merge_failure.is_none() && self.gather.ended_why().is_none() && !self.preview(now) {
-            self.folds.start(&mut self.partials, urgency);
-        }
-    }
-
-    /// Makes a preview if one is due. True while folds must wait for it.
-    fn preview(&mut self, now: Instant) -> bool {
-        let covered = self.gather.covered();
-        if self.held || !self.previews.is_due(now, covered) {
-            return false;
-        }
-        let free = self.partials.folding() == 0;
-        if free {
-            let covered = Covered { planned: self.gather.planned(), covered, complete: false };
-            self.previews.start(self.run, &self.partials, covered);
-        }
-        !free
-    }
-
-    fn folded(&mut self, folded: Result<FoldResult, Failure>) {
-        if let Ok(folded) = &folded {
-            self.scatter.merged(folded.took);
-        }
-        if let Err(failure) = self.folds.take(&mut self.partials, folded) {
-            self.merge_failure.get_or_insert(failure);
-            self.gather.merge_failed(Instant::now(), &mut self.actions);
         }
     }
 

@@ -60,6 +60,9 @@ impl Default for CopySettings {
     }
 }
 
+/// Bound on the rounding errors of a share of the attempts.
+const ROUNDING: f64 = 1e-9;
+
 /// Attempts of one class of times.
 #[derive(Clone, Copy, Debug, Default)]
 struct Class {
@@ -104,7 +107,7 @@ impl LeafTimes {
         let mut survive = 1.0;
         for (class, count) in &self.classes {
             survive *= 1.0 - count.finished as f64 / left;
-            if survive <= 1.0 - share + f64::EPSILON {
+            if survive <= 1.0 - share + ROUNDING {
                 return Some(middle_of(*class));
             }
             left -= (count.finished + count.censored) as f64;
@@ -182,8 +185,8 @@ pub fn leaves_room(others: usize, slots: usize) -> bool {
     others.saturating_mul(100) <= slots.saturating_mul(MAX_LOAD)
 }
 
-/// What earlier queries of an app tell its next ones: how long its leaves take, whether copies
-/// help, and how many copies they have saved.
+/// History of an app's queries for its next ones: how long its leaves take, whether copies help,
+/// and how many copies are saved.
 #[derive(Debug)]
 pub struct CopyHistory(Mutex<History>);
 

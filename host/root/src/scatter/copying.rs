@@ -1,7 +1,7 @@
 //! Copies of slow attempts: offers of the query's task to idle slots, and attempts that must stop
 //! because a rival has won.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
@@ -10,17 +10,6 @@ use super::{Again, Scatter};
 use crate::share::{Part, Stretch};
 use crate::sync::lock;
 use crate::work::{AttemptId, Done, MIN_TIME, Ticket, Work};
-
-/// Offered and claimed copies, and attempts that must stop.
-#[derive(Debug, Default)]
-pub(super) struct Copies {
-    /// Attempts to copy, the first one first.
-    offers: VecDeque<AttemptId>,
-    /// Claimed copies of whose start the query's task has not heard.
-    claimed: Vec<AttemptId>,
-    /// Attempts that must stop and have not ended.
-    superseded: BTreeSet<AttemptId>,
-}
 
 impl Scatter {
     /// Offers copies of these attempts, in place of earlier offers. True if there are any.
