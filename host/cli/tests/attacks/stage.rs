@@ -60,6 +60,8 @@ pub(crate) struct Ground {
     tokens: String,
     authorization: String,
     budget: u64,
+    /// Limit on the data segment of the server and of each child process, in MiB.
+    backstop: u64,
     /// Time for which a leaf of the attack may keep the neighbour waiting.
     leaf: Duration,
     cache: PathBuf,
@@ -78,6 +80,7 @@ impl Ground {
             tokens: String::new(),
             authorization: String::new(),
             budget: BUDGET_MIB,
+            backstop: BACKSTOP_MIB,
             leaf: Duration::ZERO,
             cache: cache(),
         }
@@ -126,6 +129,13 @@ impl Ground {
         self
     }
 
+    /// Allows for memories of so many MiB in each of `places` places of the instance pool. A place
+    /// stays accessible, and counts, after its memory was given back to the system.
+    pub(crate) fn places(mut self, places: u64, mib: u64) -> Self {
+        self.backstop += places * mib;
+        self
+    }
+
     /// Allows for leaves that spin, and for merges that make large answers: a running call is not
     /// preempted, and a leaf of up to 250 ms does not count as long. So the neighbour may wait for
     /// one.
@@ -170,7 +180,7 @@ pub(crate) fn manifest(component: &str, rest: &str) -> String {
 /// Starts the binary under its memory limit, and waits until it prints its address.
 fn serve(ground: &Ground) -> (Child, String, BufReader<std::process::ChildStdout>) {
     let log = std::fs::File::create(ground.folder.path("server.log")).unwrap();
-    let limited = format!("ulimit -d {} && exec \"$0\" \"$@\"", BACKSTOP_MIB << 10);
+    let limited = format!("ulimit -d {} && exec \"$0\" \"$@\"", ground.backstop << 10);
     let mut child = Command::new("sh")
         .args(["-c", &limited, env!("CARGO_BIN_EXE_frond"), "serve", "apps"])
         .args(["--listen", "127.0.0.1:0", "--config", "server.toml"])

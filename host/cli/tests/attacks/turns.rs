@@ -81,7 +81,7 @@ pub(crate) fn spinning_clients(attack: Attack) {
 /// Merges that fill a large memory.
 pub(crate) fn filling_merges(attack: Attack) {
     let rest = "[query]\nfloor = \"best-effort\"\ndeadline = \"10m\"\n[limits.merge]\nmemory = \"2GiB\"\nfuel = 0";
-    let stage = Ground::evil(rest).budget(2700).attack(attack);
+    let stage = Ground::evil(rest).budget(2700).places(32, 2 << 10).attack(attack);
     let body = ordering(&json!({ "merge-fault": "fill" }), 2);
     for _ in 0..size(3, 20) {
         stage.query("evil", &body);
