@@ -119,11 +119,11 @@ impl Drop for Session {
     /// Stops the leaves of a root that is lost, also when the session's future is dropped.
     fn drop(&mut self) {
         self.pulls.close();
-        if self.inboxes.values().any(|query| query.inbox.is_cached()) {
-            self.cache.expire_later();
-        }
         for query in self.inboxes.values() {
             query.inbox.lose();
+        }
+        if self.inboxes.values().any(|query| query.inbox.is_cached()) {
+            self.cache.expire_later();
         }
         // What the leaves still say is of no use to the root: it has others run what is left.
         self.sender.close();

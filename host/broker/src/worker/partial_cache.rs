@@ -43,6 +43,8 @@ struct State {
     numbers: BTreeMap<(u64, AttemptId), u64>,
     bytes: usize,
     next: u64,
+    /// Time until which a task removes what is kept for too long; `None` without a task.
+    timed_until: Option<Instant>,
 }
 
 /// Partial of one attempt.
@@ -97,11 +99,13 @@ impl PartialCache {
         })
     }
 
-    /// Forgets after a while what lost roots have left.
+    /// Forgets after a while what a root has left that was lost by now. One task does so for all
+    /// roots.
     pub(super) fn expire_later(&self) {
         // Without a runtime, the process is about to end.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(expire_at(Instant::now() + KEEP, Arc::downgrade(&self.0)));
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.0.state.lock().timed_until.replace(Instant::now() + KEEP).is_none() {
+            runtime.spawn(expire_in_time(Arc::downgrade(&self.0)));
         }
     }
 
@@ -173,11 +177,10 @@ impl CachedRun {
     }
 }
 
-/// Forgets at this time what is too old then.
-async fn expire_at(at: Instant, cache: Weak<Shared>) {
-    sleep_until(at).await;
-    if let Some(cache) = cache.upgrade() {
-        cache.state.lock().expire(Instant::now());
+/// Forgets what is kept for too long, until nothing of a lost root can be left.
+async fn expire_in_time(cache: Weak<Shared>) {
+    while let Some(next) = cache.upgrade().and_then(|cache| cache.state.lock().expire_in_time(Instant::now())) {
+        sleep_until(next).await;
     }
 }
 
@@ -219,13 +222,27 @@ impl State {
 
     /// Removes what is kept for too long.
     fn expire(&mut self, now: Instant) {
-        let is_old = |entry: &Entry| entry.run.lost.get().is_some_and(|lost| now >= *lost + KEEP);
+        let is_old = |entry: &Entry| entry.expiry().is_some_and(|at| now >= at);
         let old: Vec<_> = self.entries.iter().filter(|(_, entry)| is_old(entry)).map(|(number, _)| *number).collect();
         old.into_iter().for_each(|number| self.remove(number));
+    }
+
+    /// Removes what is kept for too long. Returns the time at which to do so again; `None` once
+    /// nothing of a lost root can be left.
+    fn expire_in_time(&mut self, now: Instant) -> Option<Instant> {
+        self.expire(now);
+        self.timed_until = self.timed_until.filter(|until| now < *until);
+        let until = self.timed_until?;
+        self.entries.values().filter_map(Entry::expiry).chain([until]).min()
     }
 }
 
 impl Entry {
+    /// Time at which it is kept for too long; `None` while its root lives.
+    fn expiry(&self) -> Option<Instant> {
+        self.run.lost.get().map(|lost| *lost + KEEP)
+    }
+
     fn to_frame(&self, number: u64) -> KeptPartial {
         let RunPartial { units, bytes, ran, has_ended, token } = &self.partial;
         let range = |PartialRange { begin, end, until, of }| RangeOf { begin, end, until, of };

@@ -117,6 +117,25 @@ async fn what_a_lost_root_has_left_is_forgotten_after_a_while() {
     assert_eq!(partitions(&cache), [1].into());
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_task_forgets_what_all_lost_roots_have_left() {
+    let cache = PartialCache::default();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let minute = Duration::from_secs(60);
+    for root in 0..20 {
+        let lost = cache.open(memo()).unwrap();
+        lost.lose();
+        cache.expire_later();
+        lost.keep(id(root), whole(1));
+        sleep(minute).await;
+        assert_eq!(tasks(), 1);
+        let kept = cache.0.state.lock().entries.len();
+        assert_eq!(kept, usize::try_from(root + 1).unwrap().min(9), "after {root}");
+    }
+    sleep(KEEP).await;
+    assert_eq!((tasks(), cache.0.state.lock().entries.len()), (0, 0));
+}
+
 #[test]
 fn the_oldest_go_first() {
     let cache = PartialCache::default();
