@@ -228,6 +228,39 @@ async fn a_long_partition_is_cut_across_workers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leaf_that_takes_no_piece_keeps_its_partition() {
+    let leaves = || Some(leaves(8).at_once());
+    let cluster = Cluster::new().with(leaves()).await.with(leaves()).await;
+    for counts in [[1, 400, 30], [700, 2, 5000]] {
+        let asked = cluster.ask(long(), integers(&counts)).await;
+        asked.is_whole(&counts);
+        let attempts = asked.coverage().attempts;
+        assert_eq!((attempts.started, attempts.cuts, attempts.discarded), (3, 0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_takes_all_workers_at_once_costs_no_attempt() {
+    let mut cluster = Cluster::new();
+    for _ in 0..16 {
+        cluster = cluster.with(Some(leaves(1))).await;
+    }
+    let links = cluster.links.clone();
+    let asked = async {
+        let request = Request { retry: Retry { attempts: 1, ..long().retry }, ..long() };
+        cluster.ask(request, integers(&[40_000])).await
+    };
+    let fault = async {
+        tokio::time::sleep(ms(900)).await;
+        links.iter().for_each(cut);
+    };
+    let (asked, ()) = tokio::join!(asked, fault);
+    asked.is_whole(&[40_000]);
+    let lost = asked.coverage().failures.get(&FailureKind::Lost).copied();
+    assert!(lost.is_some_and(|lost| lost > 5), "{lost:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn local_slots_and_workers_share_a_query() {
     let cluster = Cluster::new().with(Some(leaves(1))).await;
     let asked = cluster.ask_with(long(), integers(&[50; 20]), Some(Arc::new(leaves(1)))).await;

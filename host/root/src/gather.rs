@@ -80,7 +80,7 @@ struct PartitionCell {
     waited: f32,
     attempts: u16,
     running: u16,
-    /// Attempts that were lost with their workers.
+    /// Attempts at the whole partition that were lost with their workers.
     lost: u8,
     kind: Option<FailureKind>,
     /// Rank of the last failure; with the index, the key of its details.
@@ -254,7 +254,8 @@ impl Gather {
         actions: &mut Vec<Action>,
     ) {
         let ran = outcome.ran;
-        outcome.is_worker_lost = outcome.is_worker_lost && self.is_forgiven(partition);
+        let part = self.in_parts(partition, &outcome, &reached);
+        outcome.is_worker_lost = outcome.is_worker_lost && self.is_forgiven(partition, part.as_ref());
         let Some(cell) = self.cells.get_mut(partition as usize) else {
             return;
         };
@@ -271,7 +272,7 @@ impl Gather {
         if let Err(failure) = &mut outcome.result {
             self.count(failure);
         }
-        if let Some(part) = self.in_parts(partition, &outcome, &reached) {
+        if let Some(part) = part {
             return self.part_ended((partition, part), outcome, reached.emission, now, actions);
         }
         match outcome.result {

@@ -386,7 +386,7 @@ impl Work for Scatter {
     fn start(&self, ticket: &Ticket, now: Instant) {
         let Ticket { id, slot, cut_from, .. } = *ticket;
         // Units that were leased before are on their way to another process since the claim.
-        if ticket.share.as_ref().is_some_and(|share| share.is_begun()) {
+        if ticket.share.as_ref().is_some_and(|share| share.has_units()) {
             self.learn_start(ticket, now);
         }
         let whole = Stretch::whole(ticket.partition.content.units().count);

@@ -45,6 +45,8 @@ pub struct Stretch {
     pub end: u64,
     /// Number of attempts that failed here in a row without taking anything.
     pub tries: u32,
+    /// Number of attempts that were lost with their workers in a row without keeping anything.
+    pub lost: u32,
     /// True if an attempt that returned early has left these units.
     pub early: bool,
 }
@@ -53,7 +55,7 @@ impl Stretch {
     /// All of `units`, with no attempt behind it.
     #[must_use]
     pub fn whole(units: u64) -> Self {
-        Self { begin: 0, end: units, tries: 0, early: false }
+        Self { begin: 0, end: units, tries: 0, lost: 0, early: false }
     }
 
     /// The units.
@@ -137,7 +139,9 @@ struct State {
     cursor: u64,
     kept: u64,
     skipped: bool,
-    /// Time of the first piece; `None` until the leaf asks for one.
+    /// True once the leaf has asked for a piece, as far as this process knows.
+    is_begun: bool,
+    /// Time of the first piece.
     first: Option<Instant>,
     /// Begin and time of the latest piece.
     piece: Option<(u64, Instant)>,
@@ -168,6 +172,7 @@ impl State {
             cursor: begin,
             kept: begin,
             skipped: false,
+            is_begun: false,
             first: None,
             piece: None,
             rate: None,
@@ -226,7 +231,7 @@ impl State {
 
     /// Units that can be cut off, if there are any.
     fn left(&self) -> Option<u64> {
-        let open = self.first.is_some() && !self.ended && !self.skipped && self.units.grain != Grain::Whole;
+        let open = self.is_begun && !self.ended && !self.skipped && self.units.grain != Grain::Whole;
         open.then(|| self.stretch.end - self.cursor).filter(|left| *left > 1)
     }
 }
@@ -250,15 +255,18 @@ impl Share {
     pub fn next(&self, now: Instant) -> Option<Range<u64>> {
         let mut state = lock(&self.0);
         state.learn(now);
+        state.is_begun = true;
         let size = state.size(PIECE_TIME);
         state.hand_out(size, now)
     }
 
     /// Hands out units that take about `time`, to another process that divides them into pieces.
-    /// The previous ones count as processed.
+    /// The previous ones count as processed. The first ones go with the attempt, so they do not
+    /// show that its leaf takes pieces: a share is cut only once it asks for more.
     pub fn lease(&self, time: Duration, now: Instant) -> Option<Range<u64>> {
         let mut state = lock(&self.0);
         state.learn(now);
+        state.is_begun |= state.piece.is_some();
         // Pieces of a fixed size stay whole: a lease is a multiple.
         let size = if state.sizes == PieceSizes::Fixed {
             state.size(time).saturating_mul(LEASED_PIECES)
@@ -270,7 +278,9 @@ impl Share {
 
     /// Hands out the next piece, of at most `size` units. The previous one counts as processed.
     pub fn next_of(&self, size: u64, now: Instant) -> Option<Range<u64>> {
-        lock(&self.0).hand_out(size, now)
+        let mut state = lock(&self.0);
+        state.is_begun = true;
+        state.hand_out(size, now)
     }
 
     /// Sets the units that the share's owner, another process, has handed out: those before
@@ -288,6 +298,7 @@ impl Share {
     /// left if the share has no other owner. Pending before the next lease.
     pub fn poll_next(&self, now: Instant) -> Poll<Option<Range<u64>>> {
         let mut state = lock(&self.0);
+        state.is_begun = true;
         let before = *state;
         state.learn(now);
         let size = state.size(PIECE_TIME);
@@ -319,7 +330,7 @@ impl Share {
         }
         state.cursor = taken;
         state.skipped = is_skipped;
-        state.first = state.first.filter(|_| has_asked);
+        state.is_begun = has_asked;
         true
     }
 
@@ -363,16 +374,24 @@ impl Share {
         (state.stretch.begin..state.cursor, state.units.count)
     }
 
-    /// True once the leaf has asked for a piece.
+    /// True once units were handed out.
+    #[must_use]
+    pub fn has_units(&self) -> bool {
+        let state = lock(&self.0);
+        state.cursor > state.stretch.begin
+    }
+
+    /// True once the leaf has asked for a piece, as far as this process knows.
     #[must_use]
     pub fn is_begun(&self) -> bool {
-        lock(&self.0).first.is_some()
+        lock(&self.0).is_begun
     }
 
     /// Gives up the units that are not handed out: the answer does not need them.
     pub fn skip_rest(&self, now: Instant) {
         let mut state = lock(&self.0);
         state.first.get_or_insert(now);
+        state.is_begun = true;
         state.skipped = true;
     }
 
@@ -400,7 +419,7 @@ impl Share {
     pub fn end(&self) -> Part {
         let mut state = lock(&self.0);
         state.ended = true;
-        let State { units, stretch, cursor, kept, skipped, first, .. } = *state;
-        Part { units: units.count, stretch, taken: cursor, kept, skipped, asked: first.is_some() }
+        let State { units, stretch, cursor, kept, skipped, is_begun, .. } = *state;
+        Part { units: units.count, stretch, taken: cursor, kept, skipped, asked: is_begun }
     }
 }

@@ -52,6 +52,8 @@ struct Shared {
     times: Vec<Duration>,
     step: Box<Steps>,
     deaf: bool,
+    /// True if leaves take all units at once, without asking for a piece.
+    at_once: bool,
     /// Number of units that were handed out to leaves.
     handed_out: Arc<AtomicU64>,
     state: Mutex<State>,
@@ -67,7 +69,14 @@ impl PieceLeaves {
     pub fn new(times: &[Duration], step: impl Fn(u32, &Range<u64>) -> Step + Send + Sync + 'static) -> Self {
         let times = times.to_vec();
         let handed_out = Arc::default();
-        Self(Arc::new(Shared { times, step: Box::new(step), deaf: false, handed_out, state: Mutex::default() }))
+        Self(Arc::new(Shared {
+            times,
+            step: Box::new(step),
+            deaf: false,
+            at_once: false,
+            handed_out,
+            state: Mutex::default(),
+        }))
     }
 
     /// Counter of the units that are handed out to leaves.
@@ -81,6 +90,13 @@ impl PieceLeaves {
     pub fn deaf(self, deaf: bool) -> Self {
         let shared = Arc::into_inner(self.0).unwrap();
         Self(Arc::new(Shared { deaf, ..shared }))
+    }
+
+    /// Has leaves take the whole partition at once, without asking for a piece.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        let shared = Arc::into_inner(self.0).unwrap();
+        Self(Arc::new(Shared { at_once: true, ..shared }))
     }
 }
 
@@ -128,6 +144,9 @@ fn claim(shared: &Shared) -> Option<(Attempt, usize, CancellationToken)> {
 }
 
 async fn play(shared: Arc<Shared>, attempt: Attempt, slot: usize, closed: CancellationToken) {
+    if shared.at_once {
+        return play_at_once(&shared, attempt, slot).await;
+    }
     let mut taken: Vec<Range<u64>> = Vec::new();
     let failure = loop {
         let next = poll_fn(|context| attempt.poll_piece(Instant::now(), context));
@@ -167,6 +186,16 @@ async fn play(shared: Arc<Shared>, attempt: Attempt, slot: usize, closed: Cancel
     shared.state.lock().unwrap().busy.remove(&slot);
     attempt.end(outcome, Instant::now());
     fill(&shared);
+}
+
+/// Plays a leaf that takes all units of its partition at once.
+async fn play_at_once(shared: &Arc<Shared>, attempt: Attempt, slot: usize) {
+    let units = attempt.partition().map_or(0, |partition| partition.content.units().count);
+    sleep(shared.times[slot] * u32::try_from(units).unwrap()).await;
+    let all = partial(&attempt, &[0..units]);
+    shared.state.lock().unwrap().busy.remove(&slot);
+    attempt.end(Outcome::succeeded(all, ms(1), Usage::default()), Instant::now());
+    fill(shared);
 }
 
 /// The units that were taken, joined.

@@ -262,7 +262,7 @@ impl Work for Shares {
         let mut cursors = self.cursors.lock().unwrap();
         let id = AttemptId { partition: 0, number: cursors.len() as u32 + 1 };
         cursors.insert(id, (share.clone(), share.start));
-        let stretch = Stretch { begin: share.start, end: share.end, tries: 0, early: false };
+        let stretch = Stretch { begin: share.start, end: share.end, ..Stretch::whole(0) };
         Some(Ticket {
             id,
             slot,

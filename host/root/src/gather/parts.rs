@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Action, Gather, Phase, Reached, status_of};
 use crate::answer::{Status, Tally, UnitTally};
-use crate::failure::Cause;
+use crate::failure::{Cause, Failure, FailureKind};
 use crate::ledger::{Ledger, PartialRange, length};
 use crate::merge::Span;
 use crate::policy::cutting::MAX_PIECES;
@@ -19,8 +19,8 @@ enum Open<'a> {
     Early,
     /// The attempt was lost with its worker.
     Lost,
-    /// The attempt failed. Earlier failures do not count if it is `fresh`.
-    Failed { failure: &'a crate::Failure, fresh: bool },
+    /// The attempt failed.
+    Failed(&'a Failure),
 }
 
 /// Partial of an ended attempt at a part, with what it accounts for; `None` if it has none.
@@ -116,19 +116,23 @@ impl Gather {
         let open = match &failure {
             None => Open::Early,
             Some(_) if outcome.is_worker_lost => Open::Lost,
-            Some(failure) => Open::Failed { failure, fresh: advanced && self.begins_anew(partition) },
+            Some(failure) => Open::Failed(failure),
         };
+        let is_fresh = !is_success && advanced && self.begins_anew(partition);
         let gaps = self.change(partition, |ledger| ledger.gaps(&range));
         let handed_out = if is_success { range.start..part.done() } else { part.handed_out() };
         let mut left = 0;
+        let mut is_given_up = false;
         for gap in gaps {
-            let stretch = Stretch { begin: gap.start, end: gap.end, ..part.stretch };
+            let history = if is_fresh { Stretch { tries: 0, lost: 0, ..part.stretch } } else { part.stretch };
+            let stretch = Stretch { begin: gap.start, end: gap.end, ..history };
             let again = length(&(gap.start..gap.end.min(handed_out.end)));
             left += again;
-            if self.goes_on(partition, stretch, &open, now, actions) {
+            if self.goes_on(partition, stretch, &open, is_fresh, now, actions) {
                 self.account.units.redone += again;
             } else {
                 self.change(partition, |ledger| ledger.lose(&gap));
+                is_given_up = true;
             }
         }
         let units = &mut self.account.units;
@@ -136,33 +140,50 @@ impl Gather {
         units.discarded += length(&handed_out).saturating_sub(accepted + left);
         if let Some(failure) = failure {
             self.remember(partition, failure);
+        } else if is_given_up {
+            self.left_early(partition, &part);
         }
         self.settle_parts(partition, actions);
     }
 
-    /// Has open units run again, if that may help. False if they are to be given up.
+    /// Notes why units are missing of which each attempt said that it succeeded.
+    fn left_early(&mut self, partition: u32, part: &Part) {
+        let taken = length(&part.handed_out());
+        let all = length(&part.stretch.range());
+        let message = format!("returned twice before the end of its part: it took {taken} of {all} units");
+        let mut failure = Box::new(Failure::new(FailureKind::Incompatible, message));
+        self.count(&mut failure);
+        self.remember(partition, failure);
+    }
+
+    /// Has open units run again, if that may help: earlier failures do not count if the attempt is
+    /// `is_fresh`. False if the units are to be given up.
     fn goes_on(
         &mut self,
         partition: u32,
         stretch: Stretch,
         open: &Open<'_>,
+        is_fresh: bool,
         now: Instant,
         actions: &mut Vec<Action>,
     ) -> bool {
         match open {
-            Open::Lost => self.rerun(partition, Some(stretch), now, actions),
+            Open::Lost => {
+                let lost = stretch.lost + u32::from(!is_fresh);
+                self.rerun(partition, Some(Stretch { lost, ..stretch }), now, actions)
+            }
             Open::Early => {
                 let again = self.change(partition, |ledger| ledger.leave_early(&stretch.range()));
                 again && self.rerun(partition, Some(Stretch { tries: 0, early: true, ..stretch }), now, actions)
             }
-            Open::Failed { failure, fresh } => {
-                let tries = if *fresh { 0 } else { stretch.tries + 1 };
+            Open::Failed(failure) => {
+                let tries = stretch.tries + u32::from(!is_fresh);
                 let rest = Stretch { tries, ..stretch };
                 if failure.kind.is_passing() {
                     let gathering = self.phase == Phase::Gathering;
                     return gathering && self.retry(partition, Some(rest), failure.retry_after(), now, actions);
                 }
-                failure.kind.is_cut_off() && *fresh && self.rerun(partition, Some(rest), now, actions)
+                failure.kind.is_cut_off() && is_fresh && self.rerun(partition, Some(rest), now, actions)
             }
         }
     }

@@ -6,12 +6,13 @@ use tokio::time::Instant;
 
 use super::{Action, Gather, Phase};
 use crate::policy::retry::Retry;
-use crate::share::Stretch;
+use crate::share::{Part, Stretch};
 use crate::work::MIN_TIME;
 
-/// Attempts at one partition that may be lost with their workers at no cost. A leaf that brings its
-/// worker down each time must not go on for ever.
-const MAX_FORGIVEN: u8 = 5;
+/// Attempts at the same units that may be lost with their workers in a row at no cost. A leaf that
+/// brings its worker down each time must not go on for ever. Counted by units, not by partition:
+/// one fault may take all workers at once, and with them the attempts at many parts of one.
+const MAX_FORGIVEN: u32 = 5;
 
 impl Gather {
     /// Sets the rules, which default to those for queries.
@@ -47,12 +48,13 @@ impl Gather {
         granted
     }
 
-    /// Records that an attempt was lost with its worker, and returns true if that costs the
-    /// partition nothing.
-    pub(super) fn is_forgiven(&mut self, partition: u32) -> bool {
+    /// Records that an attempt, at a part or at the whole, was lost with its worker, and returns
+    /// true if that costs the partition nothing.
+    pub(super) fn is_forgiven(&mut self, partition: u32, part: Option<&Part>) -> bool {
         let Some(cell) = self.cells.get_mut(partition as usize) else { return false };
-        cell.lost = cell.lost.saturating_add(1);
-        let forgiven = cell.lost <= MAX_FORGIVEN;
+        let before = part.map_or(u32::from(cell.lost), |part| part.stretch.lost);
+        cell.lost = cell.lost.saturating_add(u8::from(part.is_none()));
+        let forgiven = before < MAX_FORGIVEN;
         cell.attempts = cell.attempts.saturating_sub(u16::from(forgiven));
         forgiven
     }

@@ -12,7 +12,9 @@ use frond_root::event::GatherEnd;
 use frond_root::gather::{Action, Demand, Gather, Reached};
 use frond_root::policy::budget::Budget;
 use frond_root::policy::retry::Retry;
-use frond_root::{Done, Emission, FailureKind, Floor, Outcome, QueryId, Status, Usage};
+use frond_root::share::{Part, Stretch};
+use frond_root::{Done, Emission, FailureKind, Floor, Outcome, Plan, QueryId, Status, Usage};
+use frond_testkit::pieces::integers;
 use frond_testkit::{ms, plan};
 use tokio::time::Instant;
 
@@ -26,14 +28,14 @@ struct Desk {
 
 impl Desk {
     fn new(partitions: usize, floor: Floor) -> Self {
+        Self::of(plan(partitions), floor)
+    }
+
+    fn of(plan: Plan, floor: Floor) -> Self {
         let start = Instant::now();
         let demand = Demand { floor, required: BTreeSet::new() };
         let budget = Budget::new(start, ms(1000), None);
-        Self {
-            gather: Gather::new(QueryId::new(), Arc::new(plan(partitions)), demand, budget),
-            start,
-            actions: Vec::new(),
-        }
+        Self { gather: Gather::new(QueryId::new(), Arc::new(plan), demand, budget), start, actions: Vec::new() }
     }
 
     fn started(&mut self, partition: u32, at: u64) {
@@ -77,6 +79,42 @@ fn attempts_that_are_lost_with_their_workers_cost_nothing_until_it_is_often() {
     desk.started(0, 60);
     let actions = desk.ended(0, 65, lost(), None);
     assert!(matches!(actions[..], [Action::Missing { partition: 0, status: Status::Failed, .. }]), "{actions:?}");
+}
+
+/// Progress of an attempt at half of a partition of 100 units, with so many losses before.
+fn half(begin: u64, lost: u32, kept: Option<u64>) -> Reached {
+    let stretch = Stretch { begin, end: begin + 50, lost, ..Stretch::whole(0) };
+    let taken = begin + 20;
+    let part = Part { units: 100, stretch, taken, kept: kept.unwrap_or(begin), skipped: false, asked: true };
+    let emission =
+        kept.map(|end| Emission { partial: Bytes::from_static(b"1"), done: Done::Units { begin, end, of: 100 } });
+    Reached { part: Some(part), emission }
+}
+
+#[test]
+fn losses_count_by_units_and_progress_makes_up_for_them() {
+    let rules = Retry { attempts: 1, ..Retry::QUERY };
+    // Losses before, and units that were kept; losses of the next attempt, if there is one.
+    let cases = [(0, None, Some(1)), (4, None, Some(5)), (5, None, None), (4, Some(10), Some(0))];
+    for (lost, kept, next) in cases {
+        let mut desk = Desk::of(integers(&[100]), Floor::BestEffort);
+        desk.gather = desk.gather.retrying(rules);
+        let now = desk.start + ms(5);
+        for begin in [0, 50] {
+            desk.started(0, 0);
+            let reached = half(begin, lost, kept.map(|kept| begin + kept));
+            let outcome = Outcome::with_its_worker(ms(1), "scripted");
+            desk.gather.ended(0, outcome, reached, now, &mut desk.actions);
+        }
+        let rests: Vec<_> = std::mem::take(&mut desk.actions)
+            .into_iter()
+            .filter_map(|action| match action {
+                Action::Retry { rest: Some(rest), .. } => Some(rest.lost),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(rests, next.map_or(vec![], |next| vec![next; 2]), "{lost} before, {kept:?} kept");
+    }
 }
 
 #[test]

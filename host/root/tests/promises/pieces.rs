@@ -171,7 +171,11 @@ async fn an_early_return_counts_and_its_rest_runs_again_once() {
     let asked = Asked::of(one(|_, _| Step::Return), best_effort(), integers(&[10])).await;
     assert_eq!(asked.joined()[&0], [0..2]);
     let missing = &asked.coverage().missing[0];
-    assert_eq!((missing.status, missing.slug, &missing.ranges[..]), (Status::Degraded, None, &[(2, 10)][..]));
+    let slug = Some(FailureKind::Incompatible);
+    assert_eq!((missing.status, missing.slug, &missing.ranges[..]), (Status::Degraded, slug, &[(2, 10)][..]));
+    assert_eq!(asked.coverage().failures, BTreeMap::from([(FailureKind::Incompatible, 1)]));
+    let why = &missing.failure.as_ref().unwrap().message;
+    assert_eq!(&**why, "returned twice before the end of its part: it took 1 of 9 units");
 }
 
 #[tokio::test(start_paused = true)]

@@ -59,6 +59,20 @@ fn grain() -> impl Strategy<Value = Grain> {
     prop_oneof![Just(Grain::Byte), Just(Grain::Integer), Just(Grain::Whole)]
 }
 
+#[test]
+fn a_share_is_cut_only_once_its_leaf_has_asked() {
+    let units = Units { count: 1000, grain: Grain::Integer };
+    let owner = Share::new(units, Stretch::whole(1000), PieceSizes::Timed);
+    let now = Instant::now();
+    let first = owner.lease(LEASE, now).unwrap();
+    assert_eq!(first, 0..1);
+    assert!(owner.has_units() && !owner.is_begun());
+    assert!(owner.pace(now + LEASE).is_none() && owner.cut().is_none(), "its leaf may take all at once");
+    owner.lease(LEASE, now + LEASE).unwrap();
+    assert!(owner.is_begun() && owner.pace(now + LEASE).is_some());
+    assert!(owner.cut().is_some());
+}
+
 proptest! {
     #[test]
     fn each_unit_is_handed_out_once_whatever_is_cut(
