@@ -7,7 +7,7 @@ use std::time::Duration;
 use frond_testkit::Nats;
 use serde_json::Value;
 
-use super::kit::{Ended, Frond, Running, frond, root};
+use super::kit::{Ended, Frond, Running, frond, root, until};
 use super::worker;
 
 /// Timeout of reads, ten times what any test needs.
@@ -72,13 +72,15 @@ impl Server {
 
     /// The workers that the server lists, once they are as `wanted`.
     pub(super) fn workers_once(&self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        loop {
-            let list = self.frond(&["workers", "list", "--format", "json"]).run().expect(0).json();
-            let workers = list["workers"].as_array().unwrap().clone();
-            if wanted(&workers) {
-                return workers;
-            }
-        }
+        until("the workers are as they should be", || Some(self.workers()).filter(|workers| wanted(workers)))
+    }
+
+    /// The workers that the server lists.
+    pub(super) fn workers(&self) -> Vec<Value> {
+        let (status, body) = self.send("GET", "/v1/workers", "");
+        assert_eq!(status, 200, "{body}");
+        let list: Value = serde_json::from_str(&body).unwrap();
+        list["workers"].as_array().unwrap().clone()
     }
 
     pub(super) fn metric(&self, name: &str) -> f64 {
@@ -114,7 +116,7 @@ fn a_server_answers_from_its_workers_and_shows_them() {
     assert!(workers.iter().all(|worker| worker["state"] == "working" && worker["slots"] == 1), "{workers:?}");
     assert_eq!(server.ask("rail", RAIL), alone("rail", RAIL));
     assert_eq!(server.ask("pi", PI), alone("pi", PI));
-    let ended: u64 = server.workers_once(|_| true).iter().map(|worker| worker["ended"].as_u64().unwrap()).sum();
+    let ended: u64 = server.workers().iter().map(|worker| worker["ended"].as_u64().unwrap()).sum();
     assert!(ended >= 6, "{ended}");
     assert_eq!(server.metric("frond_workers "), 2.0);
     assert_eq!(server.metric("frond_workers_slots "), 2.0);
@@ -142,7 +144,7 @@ fn a_drained_worker_stays_away_until_it_is_started_again() {
     for _ in 0..3 {
         assert_eq!(server.ask("rail", RAIL), alone("rail", RAIL));
     }
-    let left = server.workers_once(|_| true);
+    let left = server.workers();
     assert!(left.iter().all(|one| one["name"] != "a" || one["state"] == "draining"), "{left:?}");
     drop(_a);
     let _a = worker(&nats, "a");
@@ -164,7 +166,7 @@ fn jobs_run_on_workers_and_outlive_the_server() {
     let job = server.frond(&["jobs", "submit", "faulty", &query, "--floor", "all"]).run().expect(0).out();
     let job = job.trim();
     let shown = |server: &Server| server.frond(&["jobs", "show", job, "--format", "json"]).run().expect(0).json();
-    while shown(&server)["partitions"]["done"].as_u64() < Some(4) {}
+    until("four leaves are done", || (shown(&server)["partitions"]["done"].as_u64() >= Some(4)).then_some(()));
     server.running.signal("KILL");
     let Server { running, folder, .. } = server;
     running.end();
@@ -181,7 +183,7 @@ fn a_server_runs_leaves_in_processes_of_its_own() {
     let workers = server.workers_once(|workers| workers.len() == 2);
     assert_eq!(names(&workers).len(), 2);
     assert_eq!(server.ask("pi", PI), alone("pi", PI));
-    assert!(server.workers_once(|_| true).iter().any(|one| one["ended"].as_u64() > Some(0)));
+    assert!(server.workers().iter().any(|one| one["ended"].as_u64() > Some(0)));
     server.end().expect(0);
 }
 
