@@ -8,15 +8,15 @@ use anyhow::{Context, bail};
 use frond_app::Package;
 use frond_broker::Introduction;
 use frond_broker::cluster::serve_roots;
-use frond_broker::nats::{Options, connect};
+use frond_broker::nats::connect;
 use frond_broker::session::Settings;
 use frond_root::CancellationToken;
 use frond_root::call::Grants;
-use frond_run::crew::{own_name, password};
+use frond_run::crew::own_name;
 use frond_run::processes::PROCESS_MEMORY;
 use frond_run::worker_process::{ProcessOrders, run_process};
 use frond_run::workers::{WorkerLeaves, engine, files_in};
-use frond_run::{Crew, CrewSettings, Machine, RunError, WaitLimits, usual_slots};
+use frond_run::{Crew, Machine, RunError, WaitLimits, usual_slots};
 use frond_server::config::{self, Workers};
 use tokio::runtime::Handle;
 
@@ -28,8 +28,6 @@ use crate::signals::Endings;
 
 /// Time for which a query waits for the first worker of its broker.
 const FIRST_WORKER: Duration = Duration::from_millis(500);
-/// Pool of roots and workers that name none.
-const DEFAULT_POOL: &str = "default";
 
 /// Runs the verb.
 ///
@@ -57,7 +55,8 @@ pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<Exit> {
 }
 
 async fn serve(args: &WorkerArgs) -> anyhow::Result<Exit> {
-    let Some(options) = options(&args.broker) else {
+    let broker = WorkersArgs { broker: args.broker.clone(), ..WorkersArgs::default() };
+    let Some(options) = settings(&broker, Workers::default()).crew()?.broker else {
         bail!("a worker needs a broker\n(name it: frond worker --nats nats://127.0.0.1:4222)");
     };
     let slots = args.slots.map_or_else(usual_slots, usize::from);
@@ -101,19 +100,7 @@ fn allowed(file: Option<&Path>) -> anyhow::Result<Grants> {
     Ok(Package::load(file)?.grants)
 }
 
-/// Options of the connection to the broker, if there is one.
-fn options(args: &BrokerArgs) -> Option<Options> {
-    Some(Options {
-        url: args.nats.clone()?,
-        pool: args.pool.clone().unwrap_or_else(|| DEFAULT_POOL.to_owned()),
-        user: args.nats_user.clone(),
-        password: password(),
-        credentials: args.nats_credentials.clone(),
-        ca: args.nats_ca.clone(),
-    })
-}
-
-/// Settings of a server's workers, as the arguments override those of its file.
+/// Settings of workers, as the arguments override those of a file.
 pub(crate) fn settings(args: &WorkersArgs, file: Workers) -> Workers {
     let WorkersArgs { workers, broker, local } = args.clone();
     let BrokerArgs { nats, pool, nats_user, nats_credentials, nats_ca } = broker;
@@ -134,15 +121,9 @@ pub(crate) fn settings(args: &WorkersArgs, file: Workers) -> Workers {
 /// # Errors
 /// When processes cannot be started, or the broker cannot be reached.
 pub(crate) fn crew(args: &WorkersArgs, machine: Machine, runtime: &Handle) -> anyhow::Result<(Machine, Option<Crew>)> {
-    let settings = CrewSettings {
-        processes: args.workers.map_or(0, usize::from),
-        broker: options(&args.broker),
-        is_local: args.local.unwrap_or(args.workers.is_none()),
-    };
+    let settings = settings(args, Workers::default()).crew()?;
+    settings.check()?;
     if !settings.is_any() {
-        if !settings.is_local {
-            bail!("--local is false, and there are no workers: no leaf could run\n(add --workers N or --nats URL)");
-        }
         return Ok((machine, None));
     }
     let crew = Crew::start(settings, machine.slots(), runtime)?;

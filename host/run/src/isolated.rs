@@ -1,5 +1,6 @@
 //! Worker processes for apps whose leaves must not run in this process.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use frond_broker::Workers;
@@ -29,7 +30,7 @@ impl Isolated {
     pub(crate) fn start(count: usize, runtime: &Handle) -> Result<Self, RunError> {
         let _entered = runtime.enter();
         let workers = Workers::new(0, Settings::of_process());
-        let settings = ProcessSettings { count, needs_wall: offered().is_enforced() };
+        let settings = ProcessSettings { count, needs_wall: wall().is_enforced() };
         let processes = Processes::start(&settings, &workers)?;
         // The first plan counts their slots.
         runtime.block_on(workers.joined(count, PATIENCE));
@@ -48,18 +49,23 @@ impl Isolated {
 /// # Errors
 /// A [`RunError::Machine`] if it lacks a part that is required.
 pub(crate) fn check(isolation: Isolation) -> Result<Option<String>, RunError> {
-    let report = offered();
     match isolation {
-        _ if report.is_enforced() => Ok(None),
         Isolation::Thread => Ok(None),
+        Isolation::Process | Isolation::WalledProcess if wall().is_enforced() => Ok(None),
         Isolation::Process => {
-            Ok(Some(format!("the second wall of worker processes has a gap on this kernel: {}", missing(&report))))
+            Ok(Some(format!("the second wall of worker processes has a gap on this kernel: {}", missing(wall()))))
         }
         Isolation::WalledProcess => Err(RunError::machine(
             "`leaf.isolation` requires the whole second wall, which this kernel does not offer",
-            missing(&report),
+            missing(wall()),
         )),
     }
+}
+
+/// The parts of the wall that this kernel offers. It is asked once.
+fn wall() -> &'static Report {
+    static OFFERED: OnceLock<Report> = OnceLock::new();
+    OFFERED.get_or_init(offered)
 }
 
 /// The missing parts of the wall, in words.

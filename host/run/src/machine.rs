@@ -27,9 +27,8 @@ pub struct Machine {
     planning: Planning,
     memory: Option<Memory>,
     compiler: Compiler,
-    workers: Option<Workers>,
-    has_local_slots: bool,
-    are_processes: bool,
+    /// Workers of all apps that do not ask for isolation; `None` if their leaves run in this process.
+    workers: Option<LeafWorkers>,
     /// Runtime of the worker processes of isolated leaves.
     runtime: Option<Handle>,
     isolated: Mutex<Option<Isolated>>,
@@ -53,14 +52,23 @@ pub fn usual_slots() -> usize {
 }
 
 /// Workers that run the leaves of an app.
+#[derive(Clone)]
 pub(crate) struct LeafWorkers {
     pub(crate) workers: Workers,
     /// True if leaves run in this process, too.
     pub(crate) has_local_slots: bool,
-    /// True if all workers are processes of this machine, which grant nothing.
-    pub(crate) are_processes: bool,
-    /// True if a leaf that runs for too long is killed with its worker.
-    pub(crate) are_killed: bool,
+    pub(crate) kind: WorkerKind,
+}
+
+/// Kind of the workers of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkerKind {
+    /// Workers of a broker, and perhaps processes of this machine.
+    Hosts,
+    /// Processes of this machine, which grant nothing.
+    Processes,
+    /// The same, but a leaf that runs for too long is killed with its process.
+    Killable,
 }
 
 impl Machine {
@@ -79,8 +87,6 @@ impl Machine {
             memory: None,
             compiler: compiler().apart(),
             workers: None,
-            has_local_slots: true,
-            are_processes: false,
             runtime: None,
             isolated: Mutex::default(),
             sandboxes: Mutex::default(),
@@ -105,11 +111,10 @@ impl Machine {
         Self { memory: Some(memory), ..self }
     }
 
-    /// Has leaves run on workers, and on this process's own slots only if `has_local_slots`.
-    /// `are_processes` is true if all workers are processes of this machine.
+    /// Has leaves run on workers, and also in this process if the workers are beside its slots.
     #[must_use]
-    pub fn with_workers(self, workers: Workers, has_local_slots: bool, are_processes: bool) -> Self {
-        Self { workers: Some(workers), has_local_slots, are_processes, ..self }
+    pub(crate) fn with_workers(self, workers: LeafWorkers) -> Self {
+        Self { workers: Some(workers), ..self }
     }
 
     /// Has the leaves of apps that ask for isolation run in worker processes, one a slot, which are
@@ -125,14 +130,7 @@ impl Machine {
     /// A [`RunError::Machine`] if the worker processes of isolated leaves cannot be started.
     pub(crate) fn workers(&self, isolation: Isolation) -> Result<Option<LeafWorkers>, RunError> {
         let Some(runtime) = self.runtime.as_ref().filter(|_| isolation != Isolation::Thread) else {
-            let workers = self.workers.clone();
-            let has_local_slots = self.has_local_slots;
-            return Ok(workers.map(|workers| LeafWorkers {
-                workers,
-                has_local_slots,
-                are_processes: self.are_processes,
-                are_killed: false,
-            }));
+            return Ok(self.workers.clone());
         };
         let mut isolated = lock(&self.isolated);
         let started = match isolated.take() {
@@ -141,7 +139,7 @@ impl Machine {
         };
         let workers = started.workers().clone();
         *isolated = Some(started);
-        Ok(Some(LeafWorkers { workers, has_local_slots: false, are_processes: true, are_killed: true }))
+        Ok(Some(LeafWorkers { workers, has_local_slots: false, kind: WorkerKind::Killable }))
     }
 
     /// Memory for plans and partials, if it is bounded.

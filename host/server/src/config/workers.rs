@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use frond_run::crew::password;
-use frond_run::{BrokerOptions, CrewSettings};
+use frond_run::{BrokerOptions, CrewSettings, read_secret};
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
@@ -12,8 +12,6 @@ use super::reload::keep;
 
 /// The most worker processes of a server.
 const MAX_PROCESSES: usize = 1024;
-/// The largest password file, in bytes.
-const MAX_PASSWORD: u64 = 64 << 10;
 
 /// Settings of workers, which run leaves in other processes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,7 +44,7 @@ impl Default for Workers {
             local: None,
             processes: 0,
             nats: None,
-            pool: "default".to_owned(),
+            pool: BrokerOptions::default().pool,
             user: None,
             password_file: None,
             credentials: None,
@@ -77,16 +75,10 @@ impl Workers {
 
     /// Checks that leaves can run somewhere, and that each setting has an effect.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |text: &str| Err(ConfigError::Refused(text.to_owned()));
         if self.processes > MAX_PROCESSES {
             return Err(ConfigError::Refused(format!("workers.processes is more than {MAX_PROCESSES}")));
         }
-        if !self.is_local() && self.processes == 0 && self.nats.is_none() {
-            return refuse(
-                "workers.local is false, and there are no workers: no leaf could run\n\
-                 (set workers.processes or workers.nats)",
-            );
-        }
+        self.crew_with(None).check().map_err(|error| ConfigError::Refused(error.to_string()))?;
         let needless = [
             ("user", self.user.is_some()),
             ("password-file", self.password_file.is_some()),
@@ -105,13 +97,15 @@ impl Workers {
     ///
     /// # Errors
     /// [`ConfigError::Unreadable`] for the password file.
-    pub(crate) fn crew(&self) -> Result<CrewSettings, ConfigError> {
-        let read = |path: &PathBuf| {
-            let text = frond_files::read_text(path, MAX_PASSWORD);
-            text.map_err(|cause| ConfigError::Unreadable { path: path.clone(), cause })
-        };
+    pub fn crew(&self) -> Result<CrewSettings, ConfigError> {
+        let read =
+            |path: &PathBuf| read_secret(path).map_err(|cause| ConfigError::Unreadable { path: path.clone(), cause });
         let from_file = self.password_file.as_ref().map(read).transpose()?;
-        let password = from_file.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()).or_else(password);
+        let from_file = from_file.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
+        Ok(self.crew_with(from_file.or_else(password)))
+    }
+
+    fn crew_with(&self, password: Option<String>) -> CrewSettings {
         let broker = self.nats.clone().map(|url| BrokerOptions {
             url,
             pool: self.pool.clone(),
@@ -120,6 +114,6 @@ impl Workers {
             credentials: self.credentials.clone(),
             ca: self.ca.clone(),
         });
-        Ok(CrewSettings { processes: self.processes, broker, is_local: self.is_local() })
+        CrewSettings { processes: self.processes, broker, is_local: self.is_local() }
     }
 }
