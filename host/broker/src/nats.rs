@@ -34,7 +34,7 @@ use crate::label::is_label;
 use link::{Events, Link};
 use names::{ANY, Subjects};
 
-pub use discovery::VERSION;
+pub use discovery::{Greeted, VERSION};
 pub use error::NatsError;
 pub use names::{PeerId, PeerName};
 pub use root_side::RootSide;

@@ -159,13 +159,18 @@ impl Crew {
         self.workers.joined(usize::MAX, left().min(SETTLING)).await;
     }
 
-    /// The reason why no worker of the broker runs leaves, if there is none.
+    /// The reason why no worker runs leaves, if none does.
     #[must_use]
     pub fn absence(&self) -> Option<String> {
-        let broker = self.settings.broker.as_ref().filter(|_| self.workers.list().is_empty())?;
-        Some(format!(
-            "no worker of the pool `{}` has joined\n(frond worker --nats URL --pool {0} starts one)",
-            broker.pool
+        if self.workers.slots() > 0 {
+            return None;
+        }
+        Some(self.settings.broker.as_ref().map_or_else(
+            || "no worker process of this machine is ready".to_owned(),
+            |broker| {
+                let pool = &broker.pool;
+                format!("no worker of the pool `{pool}` is here\n(frond worker --nats URL --pool {pool} starts one)")
+            },
         ))
     }
 

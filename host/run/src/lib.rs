@@ -38,7 +38,7 @@ pub use crew::{Crew, CrewSettings};
 pub use envelope::envelope;
 pub use error::RunError;
 pub use frond_broker::nats::{NatsError, Options as BrokerOptions, read_secret};
-pub use frond_broker::{Tally as WorkerTally, WorkerView};
+pub use frond_broker::{Tally as WorkerTally, WorkerState, WorkerView};
 pub use frond_sandbox::Role;
 pub use frond_sandbox::compiler::child::{Orders as CompileOrders, run as compile_as_child};
 pub use frond_sandbox::file_calls;

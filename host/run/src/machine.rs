@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
-use frond_broker::Workers;
+use frond_broker::{WorkerView, Workers};
 use frond_root::call::{Isolation, Limits};
 use frond_root::memory::Memory;
 use frond_root::sync::lock;
@@ -140,6 +140,15 @@ impl Machine {
         let workers = started.workers().clone();
         *isolated = Some(started);
         Ok(Some(LeafWorkers { workers, has_local_slots: false, kind: WorkerKind::Killable }))
+    }
+
+    /// The processes of isolated leaves, those that stand ready included.
+    #[must_use]
+    pub fn isolated(&self) -> Vec<WorkerView> {
+        // Locked while they are started: then there are none yet.
+        let isolated = self.isolated.try_lock().ok();
+        let workers = isolated.as_ref().and_then(|started| started.as_ref()).map(Isolated::workers);
+        workers.map(|workers| [workers.list(), workers.absent()].concat()).unwrap_or_default()
     }
 
     /// Memory for plans and partials, if it is bounded.

@@ -185,13 +185,14 @@ pub(crate) async fn open(dir: &Path, config: Config) -> Result<Arc<Server>, Serv
         None => machine,
     });
     let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
-    let host = Host { machine, threads: threads.clone(), runtime: Handle::current(), crew: crew.clone() };
+    let host = Host { machine: machine.clone(), threads: threads.clone(), runtime: Handle::current(), crew: crew.clone() };
     let settings = app_settings(&config, dir);
     let state = settings.state.clone();
     let apps = Registry::start(dir, settings, host)?;
     let refused = |source| ServeError::Jobs { place: crate::jobs::settings(&config.jobs).place(&state), source };
     let telemetry = Telemetry { metrics: Arc::new(Metrics::new()), traces: traces.map(Arc::new) };
-    let slots = LeafSlots::new(threads, config.slots, config.workers.is_local(), crew);
+    let local = if config.workers.is_local() { config.slots } else { 0 };
+    let slots = LeafSlots::new(threads, local, crew, machine);
     let jobs = Jobs::start(&config, &state, &apps, slots.clone(), &telemetry).await.map_err(refused)?;
     Ok(Arc::new(Server::new(config, apps, slots, telemetry, jobs)))
 }
