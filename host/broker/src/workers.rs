@@ -47,7 +47,6 @@ pub use view::{DrainView, WorkerState, WorkerView};
 #[derive(Clone)]
 pub struct Workers {
     shared: Arc<Shared>,
-    are_expendable: bool,
 }
 
 impl Workers {
@@ -57,17 +56,7 @@ impl Workers {
     pub fn new(local: u32, settings: Settings) -> Self {
         let shared = Arc::new(Shared::new(local, settings));
         tokio::spawn(dealing::deal_when_nudged(Arc::downgrade(&shared)));
-        Self { shared, are_expendable: false }
-    }
-
-    /// A handle for adding those workers that may be killed: processes with one slot, whose keeper
-    /// ends them when their conversation ends, and whose leaves may not be interrupted otherwise.
-    ///
-    /// An attempt on such a worker that has not ended at its deadline, or soon after its query,
-    /// ends there and then, and the worker is dropped.
-    #[must_use]
-    pub fn expendable(self) -> Self {
-        Self { are_expendable: true, ..self }
+        Self { shared }
     }
 
     /// Adds the worker at the other end of the carrier. Ends when the worker is lost, with the
@@ -78,8 +67,7 @@ impl Workers {
 
     /// Adds a worker as [`converse`](Self::converse) does, with all that is known of it.
     pub async fn converse_with(&self, carrier: Carrier, origin: Origin) -> Lost {
-        let is_expendable = self.are_expendable;
-        conversation::converse(&self.shared, carrier, Origin { is_expendable, ..origin }).await
+        conversation::converse(&self.shared, carrier, origin).await
     }
 
     /// Lists a worker that cannot join, with the reason.

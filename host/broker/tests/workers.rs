@@ -18,7 +18,9 @@ use frond_broker::chaos::{Chaos, ChaosLink, chaos};
 use frond_broker::nats::PeerId;
 use frond_broker::session::Settings;
 use frond_broker::worker::{Introduction, Loaded, serve};
-use frond_broker::{LeafCode, LeafCodes, LeafLoader, LeafSource, ShippedCode, Origin, Tally, WorkerState, WorkerView, Workers};
+use frond_broker::{
+    LeafCode, LeafCodes, LeafLoader, LeafSource, Origin, ShippedCode, Tally, WorkerState, WorkerView, Workers,
+};
 use frond_root::policy::retry::Retry;
 use frond_root::{
     Answer, CancellationToken, Coverage, EventKind, Events, FailureKind, LeafRunner, PieceSizes, Plan, Request,

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<Exit> {
 
 async fn serve(args: &WorkerArgs) -> anyhow::Result<Exit> {
     let broker = WorkersArgs { broker: args.broker.clone(), ..WorkersArgs::default() };
-    let Some(options) = settings(&broker, Workers::default()).crew()?.broker else {
+    let Some(options) = settings(&broker, Workers::default()).crew(0)?.broker else {
         bail!("a worker needs a broker\n(name it: frond worker --nats nats://127.0.0.1:4222)");
     };
     let slots = args.slots.map_or_else(usual_slots, usize::from);
@@ -102,11 +102,15 @@ fn allowed(file: Option<&Path>) -> anyhow::Result<Grants> {
 
 /// Settings of workers, as the arguments override those of a file.
 pub(crate) fn settings(args: &WorkersArgs, file: Workers) -> Workers {
-    let WorkersArgs { workers, broker, local } = args.clone();
+    let WorkersArgs { workers, broker, local, local_slots } = args.clone();
+    // Either of them replaces both.
+    let is_given = local.is_some() || local_slots.is_some();
     let BrokerArgs { nats, pool, nats_user, nats_credentials, nats_ca } = broker;
     Workers {
-        local: local.or(file.local),
+        local: if is_given { local } else { file.local },
+        local_slots: if is_given { local_slots.map(usize::from) } else { file.local_slots },
         processes: workers.map_or(file.processes, usize::from),
+        spare_processes: file.spare_processes,
         nats: nats.or(file.nats),
         pool: pool.unwrap_or(file.pool),
         user: nats_user.or(file.user),
@@ -121,12 +125,13 @@ pub(crate) fn settings(args: &WorkersArgs, file: Workers) -> Workers {
 /// # Errors
 /// When processes cannot be started, or the broker cannot be reached.
 pub(crate) fn crew(args: &WorkersArgs, machine: Machine, runtime: &Handle) -> anyhow::Result<(Machine, Option<Crew>)> {
-    let settings = settings(args, Workers::default()).crew()?;
-    settings.check()?;
+    let workers = settings(args, Workers::default());
+    workers.check(machine.slots())?;
+    let settings = workers.crew(machine.slots())?;
     if !settings.is_any() {
         return Ok((machine, None));
     }
-    let crew = Crew::start(settings, machine.slots(), runtime)?;
+    let crew = Crew::start(settings, runtime)?;
     runtime.block_on(crew.join())?;
     // A query that has slots of its own, or gets workers later, can begin.
     runtime.block_on(crew.joined(FIRST_WORKER));

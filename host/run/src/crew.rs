@@ -35,8 +35,10 @@ pub struct CrewSettings {
     pub processes: usize,
     /// The broker that knows more workers.
     pub broker: Option<Options>,
-    /// True if leaves also run in this process.
-    pub is_local: bool,
+    /// Number of further processes that stand ready to replace one that ends.
+    pub spares: usize,
+    /// The most leaves that also run in this process; 0 if none do.
+    pub local_slots: usize,
 }
 
 impl CrewSettings {
@@ -51,7 +53,7 @@ impl CrewSettings {
     /// # Errors
     /// [`RunError::Nowhere`] without workers and without slots of this process.
     pub fn check(&self) -> Result<(), RunError> {
-        if self.is_local || self.is_any() {
+        if self.local_slots > 0 || self.is_any() {
             return Ok(());
         }
         Err(RunError::Nowhere(
@@ -87,18 +89,19 @@ impl Drop for Crew {
 }
 
 impl Crew {
-    /// Starts the processes. `slots` is the number of leaves that run in this process.
+    /// Starts the processes.
     ///
     /// # Errors
     /// A [`RunError::Machine`] if a thread that watches a process cannot be started. A
     /// [`RunError::Broker`] for a file of credentials that cannot be read.
-    pub fn start(settings: CrewSettings, slots: usize, runtime: &Handle) -> Result<Self, RunError> {
+    pub fn start(settings: CrewSettings, runtime: &Handle) -> Result<Self, RunError> {
         let _entered = runtime.enter();
         let login = settings.broker.as_ref().map(login).transpose()?;
-        let local = if settings.is_local { u32::try_from(slots).unwrap_or(u32::MAX) } else { 0 };
+        let local = u32::try_from(settings.local_slots).unwrap_or(u32::MAX);
         let session = if settings.broker.is_some() { Settings::default() } else { Settings::of_process() };
         let workers = Workers::new(local, session);
-        let processes = ProcessSettings { count: settings.processes, needs_wall: false };
+        let (count, spares) = (settings.processes, settings.spares);
+        let processes = ProcessSettings { name: "process", count, spares, needs_wall: false };
         let processes = Processes::start(&processes, &workers)?;
         let ending = CancellationToken::new();
         let since = Mutex::new(Instant::now());
@@ -191,7 +194,7 @@ impl Crew {
     pub fn on(&self, machine: Machine) -> Machine {
         machine.with_workers(LeafWorkers {
             workers: self.workers.clone(),
-            has_local_slots: self.settings.is_local,
+            local_slots: self.settings.local_slots,
             kind: if self.settings.broker.is_some() { WorkerKind::Hosts } else { WorkerKind::Processes },
         })
     }
@@ -244,9 +247,13 @@ pub fn password() -> Option<String> {
 mod tests {
     use super::*;
 
+    fn start(broker: Option<Options>) -> Result<Crew, RunError> {
+        let settings = CrewSettings { processes: 0, spares: 0, broker, local_slots: 1 };
+        Crew::start(settings, &Handle::current())
+    }
+
     fn crew(broker: Option<Options>) -> Crew {
-        let settings = CrewSettings { processes: 0, broker, is_local: true };
-        Crew::start(settings, 1, &Handle::current()).expect("it starts")
+        start(broker).expect("it starts")
     }
 
     fn broker(password: &str) -> Options {
@@ -282,10 +289,7 @@ mod tests {
     async fn credentials_are_read_once_at_the_start() {
         let path = std::env::temp_dir().join(format!("frond-credentials-{}", std::process::id()));
         let options = || Options { credentials: Some(path.clone()), ..Options::default() };
-        let start = || {
-            let settings = CrewSettings { processes: 0, broker: Some(options()), is_local: true };
-            Crew::start(settings, 1, &Handle::current())
-        };
+        let start = || start(Some(options()));
         let missing = start().err().map(|error| error.to_string());
         assert!(missing.is_some_and(|why| why.contains("cannot use the NATS credentials")));
         std::fs::write(&path, "secret").expect("a file");

@@ -22,15 +22,15 @@ pub(crate) struct Isolated {
 }
 
 impl Isolated {
-    /// Starts the processes, and waits until they have joined, for half a second at most. Not to be
+    /// Starts the processes and spares for them, and waits until they have joined, for half a second at most. Not to be
     /// called by a task of the runtime.
     ///
     /// # Errors
     /// A [`RunError::Machine`] if a thread that watches one cannot be started.
-    pub(crate) fn start(count: usize, runtime: &Handle) -> Result<Self, RunError> {
+    pub(crate) fn start(count: usize, spares: usize, runtime: &Handle) -> Result<Self, RunError> {
         let _entered = runtime.enter();
         let workers = Workers::new(0, Settings::of_process());
-        let settings = ProcessSettings { count, needs_wall: wall().is_enforced() };
+        let settings = ProcessSettings { name: "isolated", count, spares, needs_wall: wall().is_enforced() };
         let processes = Processes::start(&settings, &workers)?;
         // The first plan counts their slots.
         runtime.block_on(workers.joined(count, PATIENCE));

@@ -48,4 +48,5 @@ pub use frond_sandbox::{Slots, WaitLimits};
 pub use frond_tls::Trust;
 pub use load::{Components, Loading, load};
 pub use machine::{MAX_SLOTS, Machine, usual_slots};
+pub use processes::USUAL_SPARES;
 pub use wire::{Wired, wire};

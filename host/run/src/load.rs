@@ -139,7 +139,7 @@ impl Machine {
         loader: &mut Loader<'_>,
     ) -> Result<Option<WorkerLeaf>, RunError> {
         let (Some(on), Some(component)) = (self.workers(package.isolation)?, &package.leaf) else { return Ok(None) };
-        if on.kind != WorkerKind::Hosts && !on.has_local_slots && !Grants::default().cover(&package.grants) {
+        if on.kind != WorkerKind::Hosts && on.local_slots == 0 && !Grants::default().cover(&package.grants) {
             return Err(RunError::Nowhere(
                 "worker processes have no files, no variables and no network, so that no leaf of this app could run: it has \
                  [grants]\n(let leaves run in this process, too, or on workers of a broker that allow its grants)",

@@ -29,10 +29,17 @@ pub struct Machine {
     compiler: Compiler,
     /// Workers of all apps that do not ask for isolation; `None` if their leaves run in this process.
     workers: Option<LeafWorkers>,
-    /// Runtime of the worker processes of isolated leaves.
-    runtime: Option<Handle>,
+    /// Worker processes of isolated leaves; `None` if such leaves run as all others.
+    isolation: Option<Isolating>,
     isolated: Mutex<Option<Isolated>>,
     sandboxes: Mutex<Vec<(Size, Weak<Sandbox>)>>,
+}
+
+/// Start of the worker processes of isolated leaves.
+struct Isolating {
+    runtime: Handle,
+    /// Number of processes that stand ready.
+    spares: usize,
 }
 
 /// Size class of a pool: bytes of memory and table elements, each rounded up to a power of two.
@@ -55,8 +62,8 @@ pub fn usual_slots() -> usize {
 #[derive(Clone)]
 pub(crate) struct LeafWorkers {
     pub(crate) workers: Workers,
-    /// True if leaves run in this process, too.
-    pub(crate) has_local_slots: bool,
+    /// The most leaves that also run in this process; 0 if none do.
+    pub(crate) local_slots: usize,
     pub(crate) kind: WorkerKind,
 }
 
@@ -87,7 +94,7 @@ impl Machine {
             memory: None,
             compiler: compiler().apart(),
             workers: None,
-            runtime: None,
+            isolation: None,
             isolated: Mutex::default(),
             sandboxes: Mutex::default(),
         })
@@ -118,10 +125,10 @@ impl Machine {
     }
 
     /// Has the leaves of apps that ask for isolation run in worker processes, one a slot, which are
-    /// started with the first such app.
+    /// started with the first such app. So many `spares` stand ready to replace one that ends.
     #[must_use]
-    pub fn isolating(self, runtime: &Handle) -> Self {
-        Self { runtime: Some(runtime.clone()), ..self }
+    pub fn isolating(self, runtime: &Handle, spares: usize) -> Self {
+        Self { isolation: Some(Isolating { runtime: runtime.clone(), spares }), ..self }
     }
 
     /// Workers that run the leaves of an app, if there may be any.
@@ -129,17 +136,18 @@ impl Machine {
     /// # Errors
     /// A [`RunError::Machine`] if the worker processes of isolated leaves cannot be started.
     pub(crate) fn workers(&self, isolation: Isolation) -> Result<Option<LeafWorkers>, RunError> {
-        let Some(runtime) = self.runtime.as_ref().filter(|_| isolation != Isolation::Thread) else {
+        let Some(Isolating { runtime, spares }) = self.isolation.as_ref().filter(|_| isolation != Isolation::Thread)
+        else {
             return Ok(self.workers.clone());
         };
         let mut isolated = lock(&self.isolated);
         let started = match isolated.take() {
             Some(started) => started,
-            None => Isolated::start(self.slots, runtime)?,
+            None => Isolated::start(self.slots, *spares, runtime)?,
         };
         let workers = started.workers().clone();
         *isolated = Some(started);
-        Ok(Some(LeafWorkers { workers, has_local_slots: false, kind: WorkerKind::Killable }))
+        Ok(Some(LeafWorkers { workers, local_slots: 0, kind: WorkerKind::Killable }))
     }
 
     /// The processes of isolated leaves, those that stand ready included.
@@ -179,6 +187,12 @@ impl Machine {
         self.slots
     }
 
+    /// Number of slot threads. Without leaves of queries, they serve checks of apps.
+    fn threads(&self) -> usize {
+        let local = self.workers.as_ref().map(|on| on.local_slots);
+        local.filter(|local| *local > 0).unwrap_or(self.slots)
+    }
+
     /// Starts the slot threads, shared by all apps that are wired to them.
     ///
     /// # Errors
@@ -193,7 +207,7 @@ impl Machine {
     /// See [`Machine::start`].
     pub fn start_with(&self, runtime: &Handle, back: bool) -> Result<Slots, RunError> {
         let settings =
-            SlotSettings { count: self.slots, waiting: self.waiting, steps_back: back, ..SlotSettings::default() };
+            SlotSettings { count: self.threads(), waiting: self.waiting, steps_back: back, ..SlotSettings::default() };
         Slots::start_with(settings, &self.clock, runtime)
             .map_err(|error| RunError::machine("the slot threads could not be started", error))
     }

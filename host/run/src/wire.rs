@@ -105,7 +105,7 @@ impl Components {
         match &self.workers {
             None => local.clone(),
             Some(WorkerLeaf { on, source }) => {
-                on.workers.runner(source.clone(), on.has_local_slots.then(|| local.clone()))
+                on.workers.runner(source.clone(), (on.local_slots > 0).then(|| local.clone()))
             }
         }
     }

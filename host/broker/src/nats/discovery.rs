@@ -46,7 +46,9 @@ impl Greeted {
     /// Reason why a peer of another version is ignored, and the remedy.
     pub(crate) fn why(&self) -> String {
         let Self { version, .. } = self;
-        format!("it speaks version {version} of the protocol, and this process version {VERSION} (update the older of both)")
+        format!(
+            "it speaks version {version} of the protocol, and this process version {VERSION} (update the older of both)"
+        )
     }
 }
 

@@ -80,8 +80,11 @@ pub struct Origin {
     /// Permits of workers that take attempts. Without a free one, the worker stands ready until
     /// another one is lost.
     pub turns: Option<Arc<Semaphore>>,
-    /// True if it may be killed at any time.
-    pub(super) is_expendable: bool,
+    /// True if it may be killed at any time: a process with one slot, whose keeper ends it when its
+    /// conversation ends, and whose leaves may not be interrupted otherwise. An attempt that has
+    /// not ended at its deadline, or soon after its query, ends there and then, and the worker is
+    /// dropped.
+    pub is_expendable: bool,
 }
 
 /// Worker as those see it who send it attempts.
@@ -260,7 +263,7 @@ impl Peer {
     /// Notes that the worker drains. Its first drain counts.
     pub(super) fn drains(&mut self, drain: Drain) {
         if self.drain.is_none() {
-            let Self { name, origin, slots, .. } = self;
+            let Self { name, origin, slots, .. } = &*self;
             let (worker, pool, by) = (&**name, origin.pool.as_deref(), drain.by.as_deref());
             if self.is_visitor {
                 tracing::debug!(worker, pool, "a drained worker has come again, and is told to leave");

@@ -4,22 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_root::{LeafRunner, Memo, Outcome, Ticket};
+use frond_root::{Memo, Outcome, Ticket};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::absent::Absentees;
 use super::drained::Drained;
 use super::memo_key::MemoKey;
-use super::peer::{Held, MAX_WORKER_SLOTS, Origin, Peer, Recipient, Wrong};
+use super::peer::{Held, Peer, Recipient};
 use super::queries::{Queries, Query};
 use super::recall::Recalls;
 use super::tally::Counters;
 use super::unstored::UnstoredAttempts;
 use super::watch::{Verdict, next_look};
-use crate::frames::{self, AttemptOf, Join, MAX_INLINE, MemoOf, Open, Return, Said, Stop};
-use crate::session::{FrameSender, Lost, Settings};
+use crate::frames::{self, AttemptOf, MAX_INLINE, MemoOf, Open, Return, Said, Stop};
+use crate::session::Settings;
 
 /// Workers and queries of a root.
 pub(super) struct Shared {
