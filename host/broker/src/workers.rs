@@ -123,8 +123,8 @@ impl Workers {
     }
 
     /// Workers that are not in [`list`](Self::list): processes that stand ready, and for ten
-    /// minutes, up to 64 of each, those that were drained and have left, and those that cannot join.
-    /// One is left out while another one of its name is here.
+    /// minutes, up to 64 of each, those that were drained and have left, and those that cannot
+    /// join. One is left out while another one of its name is here.
     #[must_use]
     pub fn absent(&self) -> Vec<WorkerView> {
         let state = self.shared.state.lock();
@@ -133,9 +133,9 @@ impl Workers {
         absent
     }
 
-    /// Asks all workers of this name, on behalf of `by`, to take no more attempts, and to leave once
-    /// theirs have ended. Returns their number. A process that was asked is asked again whenever it
-    /// joins; another one of the same name stays.
+    /// Asks all workers of this name, on behalf of `by`, to take no more attempts, and to leave
+    /// once theirs have ended. Returns their number. A process that was asked is asked again
+    /// whenever it joins; another one of the same name stays.
     #[must_use]
     pub fn drain(&self, name: &str, by: &str) -> usize {
         self.shared.drain(name, by)

@@ -100,7 +100,7 @@ impl Crew {
         let local = u32::try_from(settings.local_slots).unwrap_or(u32::MAX);
         let session = if settings.broker.is_some() { Settings::default() } else { Settings::of_process() };
         let workers = Workers::new(local, session);
-        let (count, spares) = (settings.processes, settings.spares);
+        let CrewSettings { processes: count, spares, .. } = settings;
         let processes = ProcessSettings { name: "process", count, spares, needs_wall: false };
         let processes = Processes::start(&processes, &workers)?;
         let ending = CancellationToken::new();

@@ -22,8 +22,8 @@ pub(crate) struct Isolated {
 }
 
 impl Isolated {
-    /// Starts the processes and spares for them, and waits until they have joined, for half a second at most. Not to be
-    /// called by a task of the runtime.
+    /// Starts the processes and spares for them, and waits until they have joined, for half a
+    /// second at most. Not to be called by a task of the runtime.
     ///
     /// # Errors
     /// A [`RunError::Machine`] if a thread that watches one cannot be started.

@@ -27,7 +27,8 @@ pub struct Machine {
     planning: Planning,
     memory: Option<Memory>,
     compiler: Compiler,
-    /// Workers of all apps that do not ask for isolation; `None` if their leaves run in this process.
+    /// Workers of all apps that do not ask for isolation; `None` if their leaves run in this
+    /// process.
     workers: Option<LeafWorkers>,
     /// Worker processes of isolated leaves; `None` if such leaves run as all others.
     isolation: Option<Isolating>,
@@ -74,7 +75,7 @@ pub(crate) enum WorkerKind {
     Hosts,
     /// Processes of this machine, which grant nothing.
     Processes,
-    /// The same, but a leaf that runs for too long is killed with its process.
+    /// Processes of this machine which are killed with a leaf that runs for too long.
     Killable,
 }
 

@@ -1,8 +1,9 @@
 //! Worker processes of this machine: started, watched, and replaced when they end.
 //!
 //! Each process is this very program behind a second wall, and talks to its parent over a socket
-//! pair. A leaf that brings its process down costs an attempt, and nothing else. Spare processes stand
-//! ready: when one ends, a spare takes attempts at once, and the new process is the next spare.
+//! pair. A leaf that brings its process down costs an attempt, and nothing else. Spare processes
+//! stand ready: when one ends, a spare takes attempts at once, and the new process is the next
+//! spare.
 
 use std::io;
 use std::os::fd::OwnedFd;

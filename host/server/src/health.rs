@@ -24,12 +24,12 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Reports whether the server accepts queries: its apps have been checked, a leaf can run somewhere,
-/// and it is not stopping (readiness).
+/// Reports whether the server accepts queries: its apps have been checked, a leaf can run
+/// somewhere, and it is not stopping (readiness).
 ///
 /// A server whose leaves run on workers only is not ready without a worker; a second line says so.
-/// Likewise, a second line reports that the store of jobs cannot be reached. Queries do not need the store,
-/// so then only a dispatcher or a processor is not ready.
+/// Likewise, a second line reports that the store of jobs cannot be reached. Queries do not need
+/// the store, so then only a dispatcher or a processor is not ready.
 #[utoipa::path(
     get,
     path = "/readyz",

@@ -39,8 +39,8 @@ pub(crate) struct WorkerStatus {
     /// Version of its program.
     #[serde(skip_serializing_if = "String::is_empty")]
     version: String,
-    /// `working`; `draining` if it takes no more attempts, `drained` once it has left; `spare` for a
-    /// process that stands ready; `refused` if it cannot join.
+    /// `working`; `draining` if it takes no more attempts, `drained` once it has left; `spare` for
+    /// a process that stands ready; `refused` if it cannot join.
     state: &'static str,
     /// The pool of a worker of the broker.
     #[serde(skip_serializing_if = "Option::is_none")]

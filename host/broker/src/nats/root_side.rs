@@ -73,7 +73,8 @@ impl RootSide {
         &self.pool
     }
 
-    /// Workers of another version of the protocol that say hello. Of further calls, nothing is heard.
+    /// Workers of another version of the protocol that say hello. A further call returns a receiver
+    /// that hears nothing.
     pub fn strangers(&mut self) -> mpsc::Receiver<Greeted> {
         std::mem::replace(&mut self.strangers, mpsc::channel(1).1)
     }

@@ -16,9 +16,9 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 /// Workers that are not here.
 #[derive(Debug, Default)]
 pub(super) struct Absentees {
-    /// Those that were drained and have left.
+    /// Workers that were drained and have left.
     drained: Remembered,
-    /// Those that cannot join.
+    /// Workers that cannot join.
     refused: Remembered,
     /// Processes that stand ready, by number.
     spares: BTreeMap<u64, (Instant, WorkerView)>,

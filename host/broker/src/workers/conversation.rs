@@ -41,8 +41,7 @@ pub(super) async fn converse(shared: &Arc<Shared>, carrier: Carrier, origin: Ori
     let join = match introduced(&mut receiver).await {
         Ok(join) => join,
         Err(lost) => {
-            let (pool, process) = (origin.pool.as_deref(), origin.process);
-            tracing::warn!(pool, ?process, why = %lost, "a worker could not join");
+            tracing::warn!(pool = origin.pool.as_deref(), process = ?origin.process, why = %lost, "a worker could not join");
             return lost;
         }
     };

@@ -264,11 +264,12 @@ impl Peer {
     pub(super) fn drains(&mut self, drain: Drain) {
         if self.drain.is_none() {
             let Self { name, origin, slots, .. } = &*self;
-            let (worker, pool, by) = (&**name, origin.pool.as_deref(), drain.by.as_deref());
+            let worker = &**name;
+            let pool = origin.pool.as_deref();
             if self.is_visitor {
                 tracing::debug!(worker, pool, "a drained worker has come again, and is told to leave");
             } else {
-                let by = by.unwrap_or("its own host");
+                let by = drain.by.as_deref().unwrap_or("its own host");
                 tracing::info!(worker, pool, slots, by, "a worker drains: it takes no more attempts");
             }
             self.drain = Some(drain);
@@ -278,14 +279,17 @@ impl Peer {
     /// Logs that the worker has joined.
     pub(super) fn tell_joined(&self) {
         let Self { name, version, origin, slots, first, .. } = self;
-        let (worker, pool, pid) = (&**name, origin.pool.as_deref(), origin.pid);
-        tracing::info!(worker, pool, pid, version, slots, first_slot = first, "a worker has joined");
+        let worker = &**name;
+        let pool = origin.pool.as_deref();
+        tracing::info!(worker, pool, pid = origin.pid, version, slots, first_slot = first, "a worker has joined");
     }
 
     /// Logs that the worker has left, or is lost. The keeper of a process tells its loss.
     pub(super) fn tell_left(&self, why: &Lost) {
         let Self { name, origin, slots, held, .. } = self;
-        let (worker, pool, attempts) = (&**name, origin.pool.as_deref(), held.len());
+        let worker = &**name;
+        let pool = origin.pool.as_deref();
+        let attempts = held.len();
         match &self.drain {
             Some(_) if self.is_visitor => tracing::debug!(worker, pool, %why, "a drained worker has left again"),
             Some(_) => tracing::info!(worker, pool, slots, attempts, %why, "a drained worker has left"),

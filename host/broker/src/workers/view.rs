@@ -167,7 +167,7 @@ impl WorkerView {
         Self { idle_because: Some(why), ..Self::new(name, WorkerState::Refused) }
     }
 
-    /// The same worker so much later, when nothing else has happened to it.
+    /// View of the worker so much later, if nothing has happened to it since.
     pub(super) fn later(&self, time: Duration) -> Self {
         let drain = self.drain.clone().map(|drain| DrainView { since: drain.since + time, ..drain });
         Self { age: self.age + time, gone: self.gone.map(|gone| gone + time), drain, ..self.clone() }

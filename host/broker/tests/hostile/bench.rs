@@ -82,7 +82,8 @@ impl Root {
 
     pub(crate) async fn worker(&self, name: &str, slots: usize, loader: Arc<dyn LeafLoader>) {
         let (root, worker) = in_process();
-        let (workers, origin) = (self.workers.clone(), self.origin.clone());
+        let workers = self.workers.clone();
+        let origin = self.origin.clone();
         tokio::spawn(async move { workers.converse_with(root, origin).await });
         let slots = u32::try_from(slots).unwrap();
         let introduction = Introduction { name: name.to_owned(), slots, ..Introduction::default() };
@@ -103,7 +104,8 @@ impl Root {
     /// Adds a worker that has not introduced itself.
     pub(crate) fn stranger(&self) -> Liar {
         let (root, worker) = in_process();
-        let (workers, origin) = (self.workers.clone(), self.origin.clone());
+        let workers = self.workers.clone();
+        let origin = self.origin.clone();
         let task = tokio::spawn(async move { workers.converse_with(root, origin).await });
         let (sender, receiver) = session::open(worker, self.settings.clone());
         Liar { sender, receiver, task }

@@ -1,5 +1,5 @@
-//! What a server tells of its workers: whether it is ready, who has left and why, which processes
-//! stand ready.
+//! Views of a server's workers: whether it is ready, who has left and why, which processes stand
+//! ready.
 
 use std::process::Command;
 
@@ -111,7 +111,8 @@ fn a_spare_process_takes_the_place_of_an_isolated_one_that_is_killed() {
     };
     let before = until("two processes work, and one stands ready", settled);
     assert!(before.iter().all(|one| one["kind"] == "process"), "{before:?}");
-    let (works, stands) = (pids(&before, "working"), pids(&before, "spare"));
+    let works = pids(&before, "working");
+    let stands = pids(&before, "spare");
     let answer = server.ask("app", PI);
     assert!(Command::new("kill").args(["-9", &works[0].to_string()]).status().unwrap().success());
     let mut expected = vec![works[1], stands[0]];

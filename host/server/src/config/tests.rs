@@ -467,7 +467,7 @@ prop_compose! {
 }
 
 /// Keys that are no limits.
-const UNBOUNDING: [&str; 25] = [
+const UNBOUNDING: [&str; 26] = [
     "listen",
     "insecure",
     "leaves-step-back",

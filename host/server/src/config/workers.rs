@@ -27,8 +27,8 @@ pub struct Workers {
     pub local_slots: Option<usize>,
     /// The number of worker processes on this machine, each with one slot behind a second wall.
     pub processes: usize,
-    /// The number of further processes that stand ready to replace one that ends: of `processes`, and
-    /// of the processes of apps with `isolation = "process"`.
+    /// The number of further processes that stand ready to replace one that ends: of `processes`,
+    /// and of the processes of apps with `isolation = "process"`.
     pub spare_processes: usize,
     /// The URL of the NATS server that workers of other hosts join, such as `nats://host:4222` or
     /// `tls://host:4222`; several of one cluster are separated by commas.
@@ -84,8 +84,8 @@ impl Workers {
         self.local_slots.unwrap_or(if are_there { slots } else { 0 })
     }
 
-    /// Checks that leaves can run somewhere, and that each setting has an effect. The process has so
-    /// many `slots`.
+    /// Checks that leaves can run somewhere, and that each setting has an effect. The process has
+    /// so many `slots`.
     ///
     /// # Errors
     /// [`ConfigError::Refused`] with the reason and the remedy.
