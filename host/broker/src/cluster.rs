@@ -8,27 +8,23 @@ use tokio_util::sync::CancellationToken;
 use crate::nats::{RootSide, WorkerSide};
 use crate::session::Settings;
 use crate::worker::{Introduction, LeafLoader, PartialCache, serve_one_of};
-use crate::workers::Workers;
+use crate::workers::{Origin, Workers};
 
-/// Talks with each worker that the root hears of. Dropping the future gives all of them up.
+/// Talks with each worker that the root hears of, and lists those of another version of the
+/// protocol. Dropping the future gives all of them up.
 pub async fn accept_workers(mut side: RootSide, workers: Workers) {
+    let pool: Arc<str> = side.pool().into();
+    let mut strangers = side.strangers();
     let mut conversations = JoinSet::new();
     loop {
         tokio::select! {
             heard = side.accept() => {
                 let Some((peer, carrier)) = heard else { return };
                 let workers = workers.clone();
-                conversations.spawn(async move {
-                    let was_drained = workers.has_drained(peer.id);
-                    let lost = workers.converse_with(carrier, Some(peer.id)).await;
-                    if was_drained {
-                        // It comes again each second, and each time it is told to leave.
-                        tracing::debug!(user = %peer.name, worker = %peer.id, %lost, "a drained worker is gone");
-                    } else {
-                        tracing::info!(user = %peer.name, worker = %peer.id, %lost, "a worker is gone");
-                    }
-                });
+                let origin = Origin { process: Some(peer.id), pool: Some(pool.clone()), ..Origin::default() };
+                conversations.spawn(async move { workers.converse_with(carrier, origin).await });
             }
+            Some(stranger) = strangers.recv() => workers.refuse(&stranger.peer.name, stranger.why()),
             Some(_) = conversations.join_next() => {}
         }
     }

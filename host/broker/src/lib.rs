@@ -23,4 +23,5 @@ pub mod workers;
 
 pub use carrier::Carrier;
 pub use worker::{FileReach, Introduction, LeafCode, LeafLoader, PartialCache};
-pub use workers::{HeldPartial, HeldPartials, LeafCodes, LeafSource, ShippedCode, Tally, WorkerView, Workers};
+pub use workers::{DrainView, HeldPartial, HeldPartials, LeafCodes, LeafSource, Origin, ShippedCode, Tally};
+pub use workers::{WorkerState, WorkerView, Workers};

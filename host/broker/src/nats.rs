@@ -19,8 +19,9 @@ mod task;
 mod worker_side;
 
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ use crate::label::is_label;
 use link::{Events, Link};
 use names::{ANY, Subjects};
 
-pub use discovery::VERSION;
+pub use discovery::{Greeted, VERSION};
 pub use error::NatsError;
 pub use names::{PeerId, PeerName};
 pub use root_side::RootSide;
@@ -55,11 +56,13 @@ const UNWRITTEN: usize = 64;
 /// Most messages of one subscription that wait for the task that gives them to their carriers.
 /// Further ones are lost.
 const UNROUTED: usize = 2048;
-/// Largest file of credentials, in bytes: a token and a key.
-const MAX_CREDENTIALS: u64 = 64 << 10;
+/// Largest file with a secret, in bytes: a password, or a token and a key.
+const MAX_SECRET: u64 = 64 << 10;
+/// Pool of roots and workers that name none.
+const DEFAULT_POOL: &str = "default";
 
 /// Settings of a connection to a NATS server.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Options {
     /// URL such as `nats://host:4222` or `tls://host:4222`, without a user. Several URLs of one
     /// cluster are separated by commas.
@@ -74,6 +77,39 @@ pub struct Options {
     pub credentials: Option<PathBuf>,
     /// File with the root certificates of the server, in PEM form. It makes TLS mandatory.
     pub ca: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            pool: DEFAULT_POOL.to_owned(),
+            user: None,
+            password: None,
+            credentials: None,
+            ca: None,
+        }
+    }
+}
+
+impl Options {
+    /// Reads the file with the credentials, if there is one.
+    ///
+    /// # Errors
+    /// [`NatsError::Credentials`] for a file that cannot be read, or is larger than 64 KiB.
+    pub fn read_credentials(&self) -> Result<Option<String>, NatsError> {
+        let unreadable = |path: &Path, cause| NatsError::Credentials { path: path.to_path_buf(), cause };
+        let read = |path| read_secret(path).map_err(|cause| unreadable(path, cause));
+        self.credentials.as_deref().map(read).transpose()
+    }
+}
+
+/// Reads a file with a secret: a password or credentials.
+///
+/// # Errors
+/// A file that cannot be read, or is larger than 64 KiB.
+pub fn read_secret(path: &Path) -> io::Result<String> {
+    frond_files::read_text(path, MAX_SECRET)
 }
 
 impl fmt::Debug for Options {
@@ -245,7 +281,7 @@ async fn login(settings: ConnectOptions, options: &Options) -> Result<ConnectOpt
     if let Some(path) = options.credentials.clone() {
         let unusable = |cause| NatsError::Credentials { path: path.clone(), cause };
         let file = path.clone();
-        let text = tokio::task::spawn_blocking(move || frond_files::read_text(&file, MAX_CREDENTIALS)).await;
+        let text = tokio::task::spawn_blocking(move || read_secret(&file)).await;
         let text = text.unwrap_or_else(|error| Err(error.into())).map_err(unusable)?;
         return settings.credentials(&text).map_err(unusable);
     }

@@ -4,10 +4,12 @@
 //! round trips. A slow worker so has little that others could run, and a lost one loses little: its
 //! attempts are claimable again at once.
 
+mod absent;
 mod conversation;
 mod dealing;
 mod drained;
 mod keeping;
+mod membership;
 mod memo_key;
 mod orders;
 mod peer;
@@ -19,6 +21,7 @@ mod source;
 mod supplies;
 mod tally;
 mod unstored;
+mod view;
 mod watch;
 
 use std::sync::Arc;
@@ -29,58 +32,21 @@ use frond_root::LeafRunner;
 use tokio::time::{Instant, timeout};
 
 use crate::carrier::Carrier;
-use crate::nats::PeerId;
 use crate::session::{Lost, Settings};
 
-use peer::{Origin, Peer};
-use queries::Queries;
 use runner::WorkersRunner;
 use shared::Shared;
 
-pub use peer::MAX_WORKER_SLOTS;
+pub use peer::{MAX_WORKER_SLOTS, Origin};
 pub use recall::{HeldPartial, HeldPartials};
 pub use source::{LeafCodes, LeafSource, ShippedCode};
 pub use tally::Tally;
-
-/// A worker, for displays.
-#[derive(Clone, Debug)]
-pub struct WorkerView {
-    /// Its name.
-    pub name: String,
-    /// Version of its program.
-    pub version: String,
-    /// Its slots.
-    pub slots: u32,
-    /// Number of its first slot among all slots.
-    pub first: u32,
-    /// Time since it joined.
-    pub age: Duration,
-    /// Round trip to it.
-    pub round_trip: Option<Duration>,
-    /// Time since its last sign of life.
-    pub last_heard: Option<Duration>,
-    /// Attempts that it has, waiting ones included.
-    pub attempts: usize,
-    /// Attempts that wait without a slot.
-    pub waiting: usize,
-    /// Attempts that ended.
-    pub ended: u64,
-    /// Time that they took on their slots.
-    pub ran: Duration,
-    /// True if it takes no more attempts.
-    pub is_draining: bool,
-    /// Reason why it gets no attempts now. `None` if it does, if its slots are busy, or if no query
-    /// has any.
-    pub idle_because: Option<String>,
-    /// Reasons why it cannot run some leaves.
-    pub refusals: Vec<String>,
-}
+pub use view::{DrainView, WorkerState, WorkerView};
 
 /// Workers of a root. They may join and leave at any time.
 #[derive(Clone)]
 pub struct Workers {
     shared: Arc<Shared>,
-    are_expendable: bool,
 }
 
 impl Workers {
@@ -90,36 +56,23 @@ impl Workers {
     pub fn new(local: u32, settings: Settings) -> Self {
         let shared = Arc::new(Shared::new(local, settings));
         tokio::spawn(dealing::deal_when_nudged(Arc::downgrade(&shared)));
-        Self { shared, are_expendable: false }
-    }
-
-    /// A handle for adding those workers that may be killed: processes with one slot, whose keeper
-    /// ends them when their conversation ends, and whose leaves may not be interrupted otherwise.
-    ///
-    /// An attempt on such a worker that has not ended at its deadline, or soon after its query,
-    /// ends there and then, and the worker is dropped.
-    #[must_use]
-    pub fn expendable(self) -> Self {
-        Self { are_expendable: true, ..self }
+        Self { shared }
     }
 
     /// Adds the worker at the other end of the carrier. Ends when the worker is lost, with the
     /// reason.
     pub async fn converse(&self, carrier: Carrier) -> Lost {
-        self.converse_with(carrier, None).await
+        self.converse_with(carrier, Origin::default()).await
     }
 
-    /// Adds a worker as [`converse`](Self::converse) does. Its `process` tells it from another one
-    /// of its name: one that was [drained](Self::drain) is told to leave when it comes again.
-    pub async fn converse_with(&self, carrier: Carrier, process: Option<PeerId>) -> Lost {
-        let origin = Origin { process, is_expendable: self.are_expendable };
+    /// Adds a worker as [`converse`](Self::converse) does, with all that is known of it.
+    pub async fn converse_with(&self, carrier: Carrier, origin: Origin) -> Lost {
         conversation::converse(&self.shared, carrier, origin).await
     }
 
-    /// True if this process was [drained](Self::drain).
-    #[must_use]
-    pub fn has_drained(&self, process: PeerId) -> bool {
-        self.shared.state.lock().drained.has(process)
+    /// Lists a worker that cannot join, with the reason.
+    pub fn refuse(&self, name: &str, why: String) {
+        self.shared.refuse(name, why);
     }
 
     /// A runner of a leaf: on workers, and on `local` slots.
@@ -165,39 +118,32 @@ impl Workers {
     pub fn list(&self) -> Vec<WorkerView> {
         let now = Instant::now();
         let state = self.shared.state.lock();
-        state.peers.values().map(|peer| view(peer, &state.queries, now)).collect()
+        let peers = state.peers.values().filter(|peer| !peer.is_visitor);
+        peers.map(|peer| WorkerView::of(peer, &state.queries, now)).collect()
     }
 
-    /// Asks all workers of this name to take no more attempts, and to leave once theirs have ended.
-    /// Returns their number. A process that was asked is asked again whenever it joins; another one
-    /// of the same name stays.
+    /// Workers that are not in [`list`](Self::list): processes that stand ready, and for ten
+    /// minutes, up to 64 of each, those that were drained and have left, and those that cannot
+    /// join. One is left out while another one of its name is here.
     #[must_use]
-    pub fn drain(&self, name: &str) -> usize {
-        self.shared.drain(name)
+    pub fn absent(&self) -> Vec<WorkerView> {
+        let state = self.shared.state.lock();
+        let mut absent = state.absent.views(Instant::now());
+        absent.retain(|one| !state.staying().any(|peer| *peer.name == *one.name));
+        absent
+    }
+
+    /// Asks all workers of this name, on behalf of `by`, to take no more attempts, and to leave
+    /// once theirs have ended. Returns their number. A process that was asked is asked again
+    /// whenever it joins; another one of the same name stays.
+    #[must_use]
+    pub fn drain(&self, name: &str, by: &str) -> usize {
+        self.shared.drain(name, by)
     }
 
     /// Counts of what happened to all workers since the start.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.shared.state.lock().counters.tally()
-    }
-}
-
-fn view(peer: &Peer, queries: &Queries, now: Instant) -> WorkerView {
-    WorkerView {
-        name: peer.name.to_string(),
-        version: peer.version.clone(),
-        slots: peer.slots,
-        first: peer.first,
-        age: now.saturating_duration_since(peer.since),
-        round_trip: peer.sender.round_trip(),
-        last_heard: peer.sender.last_heard(),
-        attempts: peer.held.len(),
-        waiting: peer.waits,
-        ended: peer.ended,
-        ran: peer.ran,
-        is_draining: peer.is_draining,
-        idle_because: peer.idle_because(queries, now),
-        refusals: peer.refused.values().cloned().collect(),
     }
 }

@@ -18,7 +18,9 @@ use frond_broker::chaos::{Chaos, ChaosLink, chaos};
 use frond_broker::nats::PeerId;
 use frond_broker::session::Settings;
 use frond_broker::worker::{Introduction, Loaded, serve};
-use frond_broker::{LeafCode, LeafCodes, LeafLoader, LeafSource, ShippedCode, Tally, WorkerView, Workers};
+use frond_broker::{
+    LeafCode, LeafCodes, LeafLoader, LeafSource, Origin, ShippedCode, Tally, WorkerState, WorkerView, Workers,
+};
 use frond_root::policy::retry::Retry;
 use frond_root::{
     Answer, CancellationToken, Coverage, EventKind, Events, FailureKind, LeafRunner, PieceSizes, Plan, Request,
@@ -97,7 +99,7 @@ impl Cluster {
     async fn named(mut self, name: &str, leaves: Option<PieceLeaves>) -> Self {
         let slots = u32::try_from(leaves.as_ref().map_or(1, LeafRunner::slots)).unwrap();
         let introduction = Introduction { name: name.to_owned(), slots, ..Introduction::default() };
-        let process = Some(PeerId::random());
+        let origin = Origin { process: Some(PeerId::random()), ..Origin::default() };
         let link = Link::default();
         self.links.push(link.clone());
         let drain = CancellationToken::new();
@@ -111,7 +113,8 @@ impl Cluster {
                 let (worker, own) = chaos(worker, carriers.clone());
                 link.lock().unwrap().link = own;
                 let workers = workers.clone();
-                tokio::spawn(async move { workers.converse_with(root, process).await });
+                let origin = origin.clone();
+                tokio::spawn(async move { workers.converse_with(root, origin).await });
                 let loader = Arc::new(Only(leaves.clone()));
                 serve(worker, Settings::default(), &introduction, loader, drain.clone()).await;
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -128,7 +131,7 @@ impl Cluster {
 
     /// The workers that take attempts.
     fn staying(&self) -> Vec<WorkerView> {
-        self.workers.list().into_iter().filter(|worker| !worker.is_draining).collect()
+        self.workers.list().into_iter().filter(|worker| worker.drain.is_none()).collect()
     }
 
     fn source() -> LeafSource {
@@ -381,14 +384,14 @@ async fn a_drained_process_gets_no_more_attempts_however_often_it_joins() {
     let workers = cluster.workers.clone();
     let draining = tokio::spawn(async move {
         tokio::time::sleep(ms(30)).await;
-        assert_eq!(workers.drain("w0"), 1);
+        assert_eq!(workers.drain("w0", "ann"), 1);
         workers.list()
     });
     let asked = cluster.ask(long(), integers(&[40; 30])).await;
     asked.is_whole(&[40; 30]);
     assert!(asked.coverage().failures.is_empty(), "{:?}", asked.coverage().failures);
     let drained = &draining.await.unwrap()[0];
-    assert!(drained.is_draining, "it is visible until it has gone");
+    assert_eq!(drained.state, WorkerState::Draining, "it is visible until it has gone");
     assert!(drained.idle_because.as_deref().is_some_and(|why| why.contains("drains")), "{drained:?}");
     // Much later, and after it came again and again.
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -398,16 +401,24 @@ async fn a_drained_process_gets_no_more_attempts_however_often_it_joins() {
     assert_eq!(cluster.staying().len(), 1);
     assert_eq!(cluster.workers.tally().lost, 0);
     assert_eq!(cluster.workers.tally().joined, 2, "only the first time counts");
+    let absent = cluster.workers.absent();
+    assert_eq!(absent.len(), 1, "{absent:?}");
+    assert_eq!((absent[0].name.as_str(), absent[0].state), ("w0", WorkerState::Drained));
+    assert_eq!(absent[0].drain.as_ref().and_then(|drain| drain.by.as_deref()), Some("ann"));
+    assert!(absent[0].gone.is_some_and(|gone| gone >= Duration::from_secs(5)), "its first leave counts");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(cluster.workers.absent().is_empty(), "it is forgotten after ten minutes");
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_process_of_a_drained_name_stays() {
     let cluster = Cluster::new().named("w", Some(leaves(1))).await.named("w", Some(leaves(1))).await;
-    assert_eq!(cluster.workers.drain("v"), 0);
-    assert_eq!(cluster.workers.drain("w"), 2);
+    assert_eq!(cluster.workers.drain("v", "ann"), 0);
+    assert_eq!(cluster.workers.drain("w", "ann"), 2);
     let cluster = cluster.named("w", Some(leaves(1))).await;
     cluster.ask(long(), integers(&[10, 10])).await.is_whole(&[10, 10]);
     assert_eq!(cluster.staying().len(), 1);
+    assert!(cluster.workers.absent().is_empty(), "one of this name is back");
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use frond_app::App;
 use frond_root::{Answer, CancellationToken, Events, Listener, PartitionKey, Request};
 use frond_run::envelope::warning;
 use frond_run::laws::Laws;
-use frond_run::{Crew, Machine, Question, RunError, WaitLimits, Wired, ask, envelope, usual_slots, wire};
+use frond_run::{Crew, Machine, Question, RunError, USUAL_SPARES, WaitLimits, Wired, ask, envelope, usual_slots, wire};
 use tokio::runtime::Runtime;
 
 use self::capture::PlanCell;
@@ -40,7 +40,8 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
         app.build()?;
     }
     let runtime = runtime()?;
-    let (machine, crew) = worker::crew(&args.workers, machine(args)?.isolating(runtime.handle()), runtime.handle())?;
+    let machine = machine(args)?.isolating(runtime.handle(), USUAL_SPARES);
+    let (machine, crew) = worker::crew(&args.workers, machine, runtime.handle())?;
     let (wired, warnings) = loading::loaded(args.progress, |tell| wire(&app, &machine, runtime.handle(), tell))?;
     out::warn(warnings);
     let request = promises(args, &wired, &query);

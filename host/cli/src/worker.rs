@@ -8,15 +8,15 @@ use anyhow::{Context, bail};
 use frond_app::Package;
 use frond_broker::Introduction;
 use frond_broker::cluster::serve_roots;
-use frond_broker::nats::{Options, connect};
+use frond_broker::nats::connect;
 use frond_broker::session::Settings;
 use frond_root::CancellationToken;
 use frond_root::call::Grants;
-use frond_run::crew::{own_name, password};
+use frond_run::crew::own_name;
 use frond_run::processes::PROCESS_MEMORY;
 use frond_run::worker_process::{ProcessOrders, run_process};
 use frond_run::workers::{WorkerLeaves, engine, files_in};
-use frond_run::{Crew, CrewSettings, Machine, RunError, WaitLimits, usual_slots};
+use frond_run::{Crew, Machine, RunError, WaitLimits, usual_slots};
 use frond_server::config::{self, Workers};
 use tokio::runtime::Handle;
 
@@ -28,8 +28,6 @@ use crate::signals::Endings;
 
 /// Time for which a query waits for the first worker of its broker.
 const FIRST_WORKER: Duration = Duration::from_millis(500);
-/// Pool of roots and workers that name none.
-const DEFAULT_POOL: &str = "default";
 
 /// Runs the verb.
 ///
@@ -57,7 +55,8 @@ pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<Exit> {
 }
 
 async fn serve(args: &WorkerArgs) -> anyhow::Result<Exit> {
-    let Some(options) = options(&args.broker) else {
+    let broker = WorkersArgs { broker: args.broker.clone(), ..WorkersArgs::default() };
+    let Some(options) = settings(&broker, Workers::default()).crew(0)?.broker else {
         bail!("a worker needs a broker\n(name it: frond worker --nats nats://127.0.0.1:4222)");
     };
     let slots = args.slots.map_or_else(usual_slots, usize::from);
@@ -101,25 +100,17 @@ fn allowed(file: Option<&Path>) -> anyhow::Result<Grants> {
     Ok(Package::load(file)?.grants)
 }
 
-/// Options of the connection to the broker, if there is one.
-fn options(args: &BrokerArgs) -> Option<Options> {
-    Some(Options {
-        url: args.nats.clone()?,
-        pool: args.pool.clone().unwrap_or_else(|| DEFAULT_POOL.to_owned()),
-        user: args.nats_user.clone(),
-        password: password(),
-        credentials: args.nats_credentials.clone(),
-        ca: args.nats_ca.clone(),
-    })
-}
-
-/// Settings of a server's workers, as the arguments override those of its file.
+/// Settings of workers, as the arguments override those of a file.
 pub(crate) fn settings(args: &WorkersArgs, file: Workers) -> Workers {
-    let WorkersArgs { workers, broker, local } = args.clone();
+    let WorkersArgs { workers, broker, local, local_slots } = args.clone();
+    // Either of them replaces both.
+    let is_given = local.is_some() || local_slots.is_some();
     let BrokerArgs { nats, pool, nats_user, nats_credentials, nats_ca } = broker;
     Workers {
-        local: local.or(file.local),
+        local: if is_given { local } else { file.local },
+        local_slots: if is_given { local_slots.map(usize::from) } else { file.local_slots },
         processes: workers.map_or(file.processes, usize::from),
+        spare_processes: file.spare_processes,
         nats: nats.or(file.nats),
         pool: pool.unwrap_or(file.pool),
         user: nats_user.or(file.user),
@@ -134,18 +125,13 @@ pub(crate) fn settings(args: &WorkersArgs, file: Workers) -> Workers {
 /// # Errors
 /// When processes cannot be started, or the broker cannot be reached.
 pub(crate) fn crew(args: &WorkersArgs, machine: Machine, runtime: &Handle) -> anyhow::Result<(Machine, Option<Crew>)> {
-    let settings = CrewSettings {
-        processes: args.workers.map_or(0, usize::from),
-        broker: options(&args.broker),
-        is_local: args.local.unwrap_or(args.workers.is_none()),
-    };
+    let workers = settings(args, Workers::default());
+    workers.check(machine.slots())?;
+    let settings = workers.crew(machine.slots())?;
     if !settings.is_any() {
-        if !settings.is_local {
-            bail!("--local is false, and there are no workers: no leaf could run\n(add --workers N or --nats URL)");
-        }
         return Ok((machine, None));
     }
-    let crew = Crew::start(settings, machine.slots(), runtime)?;
+    let crew = Crew::start(settings, runtime)?;
     runtime.block_on(crew.join())?;
     // A query that has slots of its own, or gets workers later, can begin.
     runtime.block_on(crew.joined(FIRST_WORKER));

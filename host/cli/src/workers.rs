@@ -18,6 +18,8 @@ use crate::show::workers::{self, Worker};
 struct List {
     workers: Vec<Worker>,
     #[serde(default)]
+    isolated: Vec<Worker>,
+    #[serde(default)]
     may_join: bool,
 }
 
@@ -51,12 +53,14 @@ async fn list(client: &Client, format: OutputMode) -> anyhow::Result<Exit> {
         answer_line(&reply.text)?;
         return Ok(Exit::Whole);
     }
-    let List { workers, may_join } = reply.value;
+    let List { workers, isolated, may_join } = reply.value;
     // Piped output is for other programs and has no width.
     let style = TermStyle::stdout();
     let width = if stdout_is_terminal() { style.width } else { MAX_WIDTH };
-    print(workers::table(&workers, TermStyle { width, ..style }).as_bytes())?;
-    match (workers.is_empty(), may_join) {
+    let style = TermStyle { width, ..style };
+    print(workers::table(&workers, style).as_bytes())?;
+    print(workers::isolated(&isolated, style).as_bytes())?;
+    match (!workers.iter().any(Worker::is_here), may_join) {
         (true, true) => {
             errln!(
                 "no worker is here: none has joined, or all have left\n(frond worker --nats URL starts one; one that was drained joins again once it is restarted)"
@@ -70,8 +74,8 @@ async fn list(client: &Client, format: OutputMode) -> anyhow::Result<Exit> {
 
 async fn show(client: &Client, args: &WorkerNameArgs) -> anyhow::Result<Exit> {
     let reply = client.json::<Value>(Method::GET, &["v1", "workers"], &[]).await?.value;
-    let all = reply.get("workers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let named: Vec<_> = all.iter().filter(|one| one.get("name").and_then(Value::as_str) == Some(&args.name)).collect();
+    let all = ["workers", "isolated"].iter().filter_map(|list| reply.get(list).and_then(Value::as_array)).flatten();
+    let named: Vec<_> = all.filter(|one| one.get("name").and_then(Value::as_str) == Some(&args.name)).collect();
     if named.is_empty() {
         bail!("the server has no worker of this name\n(frond workers list shows all)");
     }

@@ -501,6 +501,7 @@ fn the_settings_in_force_are_printed() {
 
     [workers]
     processes = 0
+    spare-processes = 1
     pool = "default"
 
     [log]

@@ -18,8 +18,6 @@ use crate::registry::Registry;
 use crate::version::Version;
 use crate::view::AppView;
 
-/// Time in which the workers of a broker join a server that starts.
-const SETTLING: Duration = Duration::from_millis(300);
 /// Time within which workers tell what they have kept of a job.
 const RECALL: Duration = Duration::from_secs(2);
 /// The most bytes of the reason why a version is lost; a job's detail has room for the remedy
@@ -135,10 +133,8 @@ impl AppVersion for ServedVersion {
 
     async fn kept(&self, key: Bytes, plan: &Plan) -> KeptElsewhere {
         let Some(crew) = self.apps.registry.crew() else { return KeptElsewhere::default() };
+        crew.settle().await;
         let workers = crew.workers().clone();
-        // After a start of the server, workers join one by one.
-        workers.joined(usize::MAX, SETTLING).await;
-        workers.joined(1, RECALL).await;
         let held = workers.recall(key, RECALL).await;
         let largest = self.version.wired.app.limits.leaf.output;
         let fitting = held.partials.iter().filter(|one| one.fits(plan, largest));

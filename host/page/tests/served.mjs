@@ -362,6 +362,25 @@ test("a worker is drained once it was asked back, also while the list changes", 
   check((await texts(page, "[role=status]")).some((text) => text.startsWith("second/.. gets no more attempts")), "what was done");
 });
 
+test("workers that have left stay in the list with the reason, and isolated apps' processes have one of their own", async (page) => {
+  const gone = [
+    { ...WORKER, name: "spare", state: "spare", pid: 47, slots: 1 },
+    { ...WORKER, name: "old", state: "drained", drained_ms: 1000, drained_by: HOSTILE, gone_ms: 60_000 },
+    { ...WORKER, name: "stopped", state: "drained", drained_ms: 1000, gone_ms: 60_000 },
+    { name: "newer", state: "refused", slots: 0, first_slot: 0, age_ms: 61_000, attempts: 0, waiting: 0, ended: 0, ran_ms: 0, rate: 0, idle_because: "it speaks version 2" },
+  ];
+  const process = { ...WORKER, name: "isolated-0", pid: 4711, apps: ["pi"], state: "working", slots: 1 };
+  await withWorkers(page, () => listed([{ ...WORKER, name: "a" }, ...gone], { isolated: [process, { ...process, name: "isolated-1", apps: undefined, pid: 4712, state: "spare" }] }));
+  const rows = await until("the workers", async () => ((found) => found.length === 5 && found)(await texts(page, ".workers tbody tr")));
+  check(rows[1].includes("process 47") && rows[1].includes("spare"), rows[1]);
+  check(rows[2].includes("left 1 min ago") && rows[2].includes("drained by <img src=x"), rows[2]);
+  check(rows[3].includes("drained by its own host"), rows[3]);
+  check(rows[4].includes("refused because it speaks version 2") && rows[4].includes("heard 1 min ago"), rows[4]);
+  same(await page.$$eval(".workers tbody button:not([hidden])", (found) => found.length), 1, "buttons: for one that works");
+  check((await texts(page, "#view"))[0].includes("1 worker with 4 slots"), "the summary counts those that are here");
+  same(await texts(page, ".isolated tbody tr"), ["isolated-0 4711 working pi 3 1,200", "isolated-1 4712 spare 3 1,200"], "processes");
+});
+
 test("who may not drain a worker is told", async (page) => {
   await withWorkers(page, () => listed([{ ...WORKER, name: "a" }]), [], { title: "the token's role does not allow this", detail: "an admin may", status: 403 });
   const button = `${workerRow("a")} button`;

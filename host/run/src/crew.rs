@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,20 +10,23 @@ use frond_broker::Workers;
 use frond_broker::cluster::accept_workers;
 use frond_broker::nats::{Options, connect};
 use frond_broker::session::Settings;
-use frond_root::{CancellationToken, DigestWriter};
+use frond_root::sync::lock;
+use frond_root::{CancellationToken, Digest, DigestWriter};
 use tokio::runtime::Handle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::error::RunError;
-use crate::machine::Machine;
+use crate::machine::{LeafWorkers, Machine, WorkerKind};
 use crate::processes::{ProcessSettings, Processes};
 
-/// Largest file of credentials, in bytes.
-const MAX_CREDENTIALS: u64 = 64 << 10;
 /// First delay after a broker could not be reached; each further one is twice as long.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 /// Longest delay between two tries to reach a broker.
 const MAX_DELAY: Duration = Duration::from_secs(5);
+/// Time after its start, and after it reaches its broker, within which a root's workers join it.
+const YOUTH: Duration = Duration::from_secs(2);
+/// Time within which the others join after the first one.
+const SETTLING: Duration = Duration::from_millis(300);
 
 /// Workers that a root wants.
 #[derive(Clone, Debug)]
@@ -32,8 +35,10 @@ pub struct CrewSettings {
     pub processes: usize,
     /// The broker that knows more workers.
     pub broker: Option<Options>,
-    /// True if leaves also run in this process.
-    pub is_local: bool,
+    /// Number of further processes that stand ready to replace one that ends.
+    pub spares: usize,
+    /// The most leaves that also run in this process; 0 if none do.
+    pub local_slots: usize,
 }
 
 impl CrewSettings {
@@ -42,12 +47,30 @@ impl CrewSettings {
     pub fn is_any(&self) -> bool {
         self.processes > 0 || self.broker.is_some()
     }
+
+    /// Checks that leaves can run somewhere.
+    ///
+    /// # Errors
+    /// [`RunError::Nowhere`] without workers and without slots of this process.
+    pub fn check(&self) -> Result<(), RunError> {
+        if self.local_slots > 0 || self.is_any() {
+            return Ok(());
+        }
+        Err(RunError::Nowhere(
+            "leaves are to run on workers only, and there are no workers: no leaf could run\n\
+             (--workers N or --nats URL adds workers, as do `processes` and `nats` of [workers])",
+        ))
+    }
 }
 
 /// Workers of a root. Dropping it ends the processes, and gives up the workers of the broker.
 pub struct Crew {
     workers: Workers,
     settings: CrewSettings,
+    /// Digest of what the root logs in to the broker with; `None` without a broker.
+    login: Option<Digest>,
+    /// Time of the start, or at which the broker was reached.
+    since: Mutex<Instant>,
     _processes: Processes,
     runtime: Handle,
     ending: CancellationToken,
@@ -66,19 +89,23 @@ impl Drop for Crew {
 }
 
 impl Crew {
-    /// Starts the processes. `slots` is the number of leaves that run in this process.
+    /// Starts the processes.
     ///
     /// # Errors
-    /// A [`RunError::Machine`] if a thread that watches a process cannot be started.
-    pub fn start(settings: CrewSettings, slots: usize, runtime: &Handle) -> Result<Self, RunError> {
+    /// A [`RunError::Machine`] if a thread that watches a process cannot be started. A
+    /// [`RunError::Broker`] for a file of credentials that cannot be read.
+    pub fn start(settings: CrewSettings, runtime: &Handle) -> Result<Self, RunError> {
         let _entered = runtime.enter();
-        let local = if settings.is_local { u32::try_from(slots).unwrap_or(u32::MAX) } else { 0 };
+        let login = settings.broker.as_ref().map(login).transpose()?;
+        let local = u32::try_from(settings.local_slots).unwrap_or(u32::MAX);
         let session = if settings.broker.is_some() { Settings::default() } else { Settings::of_process() };
         let workers = Workers::new(local, session);
-        let processes = ProcessSettings { count: settings.processes, needs_wall: false };
+        let CrewSettings { processes: count, spares, .. } = settings;
+        let processes = ProcessSettings { name: "process", count, spares, needs_wall: false };
         let processes = Processes::start(&processes, &workers)?;
         let ending = CancellationToken::new();
-        Ok(Self { workers, settings, _processes: processes, runtime: runtime.clone(), ending })
+        let since = Mutex::new(Instant::now());
+        Ok(Self { workers, settings, login, since, _processes: processes, runtime: runtime.clone(), ending })
     }
 
     /// Hears the workers of the broker, if there is one.
@@ -88,6 +115,7 @@ impl Crew {
     pub async fn join(&self) -> Result<(), RunError> {
         let Some(broker) = &self.settings.broker else { return Ok(()) };
         let side = connect(broker).await?.root(&own_name()).await?;
+        *lock(&self.since) = Instant::now();
         let ending = self.ending.clone();
         let hearing = accept_workers(side, self.workers.clone());
         self.runtime.spawn(async move { ending.run_until_cancelled(hearing).await });
@@ -117,24 +145,35 @@ impl Crew {
     /// worker processes end with their root.
     #[must_use]
     pub fn memo_key(&self, job: &str) -> Option<Bytes> {
-        let broker = self.settings.broker.as_ref()?;
         let mut digest = DigestWriter::default();
         digest.add_whole(b"frond-job-memo");
+        digest.add_whole(&self.login?.0);
         digest.add_whole(job.as_bytes());
-        digest.add_whole(broker.user.as_deref().unwrap_or_default().as_bytes());
-        digest.add_whole(broker.password.as_deref().unwrap_or_default().as_bytes());
-        let credentials = broker.credentials.as_deref().map(|path| frond_files::read_text(path, MAX_CREDENTIALS));
-        digest.add_whole(credentials.transpose().ok()?.unwrap_or_default().as_bytes());
         Some(Bytes::copy_from_slice(&digest.finish().0))
     }
 
-    /// The reason why no worker of the broker runs leaves, if there is none.
+    /// Waits until the workers of the broker have joined a root that has just started, or has just
+    /// reached its broker: for a first one, then a little for the others. Returns at once in all
+    /// other cases, as workers that are there have joined by then.
+    pub async fn settle(&self) {
+        let until = *lock(&self.since) + YOUTH;
+        let left = || until.saturating_duration_since(Instant::now());
+        self.workers.joined(1, left()).await;
+        self.workers.joined(usize::MAX, left().min(SETTLING)).await;
+    }
+
+    /// The reason why no worker runs leaves, if none does.
     #[must_use]
     pub fn absence(&self) -> Option<String> {
-        let broker = self.settings.broker.as_ref().filter(|_| self.workers.list().is_empty())?;
-        Some(format!(
-            "no worker of the pool `{}` has joined\n(frond worker --nats URL --pool {0} starts one)",
-            broker.pool
+        if self.workers.slots() > 0 {
+            return None;
+        }
+        Some(self.settings.broker.as_ref().map_or_else(
+            || "no worker process of this machine is ready".to_owned(),
+            |broker| {
+                let pool = &broker.pool;
+                format!("no worker of the pool `{pool}` is here\n(frond worker --nats URL --pool {pool} starts one)")
+            },
         ))
     }
 
@@ -153,7 +192,11 @@ impl Crew {
     /// Has the leaves of a machine run on these workers.
     #[must_use]
     pub fn on(&self, machine: Machine) -> Machine {
-        machine.with_workers(self.workers.clone(), self.settings.is_local, self.settings.broker.is_none())
+        machine.with_workers(LeafWorkers {
+            workers: self.workers.clone(),
+            local_slots: self.settings.local_slots,
+            kind: if self.settings.broker.is_some() { WorkerKind::Hosts } else { WorkerKind::Processes },
+        })
     }
 
     /// Waits until all processes have joined, and one worker of the broker, for `time` at most.
@@ -161,6 +204,15 @@ impl Crew {
         let wanted = self.settings.processes + usize::from(self.settings.broker.is_some());
         self.workers.joined(wanted, time).await;
     }
+}
+
+/// Digest of what a root logs in to a broker with.
+fn login(broker: &Options) -> Result<Digest, RunError> {
+    let mut digest = DigestWriter::default();
+    digest.add_whole(broker.user.as_deref().unwrap_or_default().as_bytes());
+    digest.add_whole(broker.password.as_deref().unwrap_or_default().as_bytes());
+    digest.add_whole(broker.read_credentials()?.unwrap_or_default().as_bytes());
+    Ok(digest.finish())
 }
 
 /// Tries to reach the broker until that works, or will never work.
@@ -189,4 +241,60 @@ pub fn own_name() -> String {
 #[must_use]
 pub fn password() -> Option<String> {
     std::env::var("FROND_NATS_PASSWORD").ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(broker: Option<Options>) -> Result<Crew, RunError> {
+        let settings = CrewSettings { processes: 0, spares: 0, broker, local_slots: 1 };
+        Crew::start(settings, &Handle::current())
+    }
+
+    fn crew(broker: Option<Options>) -> Crew {
+        start(broker).expect("it starts")
+    }
+
+    fn broker(password: &str) -> Options {
+        Options { user: Some("root".to_owned()), password: Some(password.to_owned()), ..Options::default() }
+    }
+
+    /// Time that a crew takes to settle.
+    async fn settling(crew: &Crew) -> Duration {
+        let start = Instant::now();
+        crew.settle().await;
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_young_root_waits_for_its_workers() {
+        let crew = crew(Some(broker("secret")));
+        sleep(YOUTH / 2).await;
+        assert_eq!(settling(&crew).await, YOUTH / 2, "the rest of its youth");
+        assert_eq!(settling(&crew).await, Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_key_belongs_to_a_job_and_to_a_secret() {
+        let key = |password: &str, job: &str| crew(Some(broker(password))).memo_key(job);
+        assert_eq!(key("secret", "job"), key("secret", "job"));
+        for (password, job) in [("secret", "other"), ("another", "job")] {
+            assert_ne!(key("secret", "job"), key(password, job), "{password} {job}");
+        }
+        assert_eq!(crew(None).memo_key("job"), None, "processes end with their root");
+    }
+
+    #[tokio::test]
+    async fn credentials_are_read_once_at_the_start() {
+        let path = std::env::temp_dir().join(format!("frond-credentials-{}", std::process::id()));
+        let options = || Options { credentials: Some(path.clone()), ..Options::default() };
+        let start = || start(Some(options()));
+        let missing = start().err().map(|error| error.to_string());
+        assert!(missing.is_some_and(|why| why.contains("cannot use the NATS credentials")));
+        std::fs::write(&path, "secret").expect("a file");
+        let started = start();
+        std::fs::remove_file(&path).expect("the file");
+        assert!(started.expect("it starts").memo_key("job").is_some(), "also once the file is gone");
+    }
 }

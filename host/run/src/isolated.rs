@@ -1,5 +1,6 @@
 //! Worker processes for apps whose leaves must not run in this process.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use frond_broker::Workers;
@@ -21,15 +22,15 @@ pub(crate) struct Isolated {
 }
 
 impl Isolated {
-    /// Starts the processes, and waits until they have joined, for half a second at most. Not to be
-    /// called by a task of the runtime.
+    /// Starts the processes and spares for them, and waits until they have joined, for half a
+    /// second at most. Not to be called by a task of the runtime.
     ///
     /// # Errors
     /// A [`RunError::Machine`] if a thread that watches one cannot be started.
-    pub(crate) fn start(count: usize, runtime: &Handle) -> Result<Self, RunError> {
+    pub(crate) fn start(count: usize, spares: usize, runtime: &Handle) -> Result<Self, RunError> {
         let _entered = runtime.enter();
         let workers = Workers::new(0, Settings::of_process());
-        let settings = ProcessSettings { count, needs_wall: offered().is_enforced() };
+        let settings = ProcessSettings { name: "isolated", count, spares, needs_wall: wall().is_enforced() };
         let processes = Processes::start(&settings, &workers)?;
         // The first plan counts their slots.
         runtime.block_on(workers.joined(count, PATIENCE));
@@ -48,18 +49,23 @@ impl Isolated {
 /// # Errors
 /// A [`RunError::Machine`] if it lacks a part that is required.
 pub(crate) fn check(isolation: Isolation) -> Result<Option<String>, RunError> {
-    let report = offered();
     match isolation {
-        _ if report.is_enforced() => Ok(None),
         Isolation::Thread => Ok(None),
+        Isolation::Process | Isolation::WalledProcess if wall().is_enforced() => Ok(None),
         Isolation::Process => {
-            Ok(Some(format!("the second wall of worker processes has a gap on this kernel: {}", missing(&report))))
+            Ok(Some(format!("the second wall of worker processes has a gap on this kernel: {}", missing(wall()))))
         }
         Isolation::WalledProcess => Err(RunError::machine(
             "`leaf.isolation` requires the whole second wall, which this kernel does not offer",
-            missing(&report),
+            missing(wall()),
         )),
     }
+}
+
+/// The parts of the wall that this kernel offers. It is asked once.
+fn wall() -> &'static Report {
+    static OFFERED: OnceLock<Report> = OnceLock::new();
+    OFFERED.get_or_init(offered)
 }
 
 /// The missing parts of the wall, in words.

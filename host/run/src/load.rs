@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use frond_app::{AppError, Component, Package};
-use frond_broker::{LeafSource, Workers};
+use frond_broker::LeafSource;
 use frond_root::call::Grants;
 use frond_root::memory::Memory;
 use frond_sandbox::component::{Origin, read};
@@ -16,7 +16,7 @@ use frond_sandbox::{GuestGrants, Guests, Leaf, LoadError, Metering, Plugin, Role
 use crate::env::with_env;
 use crate::error::RunError;
 use crate::isolated;
-use crate::machine::Machine;
+use crate::machine::{LeafWorkers, Machine, WorkerKind};
 use crate::planning::Planning;
 use crate::workers::{ShippedPlugin, source};
 
@@ -61,8 +61,14 @@ pub struct Components {
     pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) planning: Planning,
     pub(crate) memory: Option<Memory>,
-    /// Workers that run the leaf, with the leaf for them, and true if it runs in this process, too.
-    pub(crate) workers: Option<(Workers, LeafSource, bool)>,
+    pub(crate) workers: Option<WorkerLeaf>,
+}
+
+/// Leaf of an app for its workers.
+#[derive(Clone)]
+pub(crate) struct WorkerLeaf {
+    pub(crate) on: LeafWorkers,
+    pub(crate) source: LeafSource,
 }
 
 /// Loads the components of a package, on a machine with `slots` leaves at once that they share with
@@ -131,20 +137,20 @@ impl Machine {
         package: &Package,
         leaf: &Leaf,
         loader: &mut Loader<'_>,
-    ) -> Result<Option<(Workers, LeafSource, bool)>, RunError> {
+    ) -> Result<Option<WorkerLeaf>, RunError> {
         let (Some(on), Some(component)) = (self.workers(package.isolation)?, &package.leaf) else { return Ok(None) };
-        if on.are_processes && !on.has_local_slots && !Grants::default().cover(&package.grants) {
+        if on.kind != WorkerKind::Hosts && on.local_slots == 0 && !Grants::default().cover(&package.grants) {
             return Err(RunError::Nowhere(
                 "worker processes have no files, no variables and no network, so that no leaf of this app could run: it has \
                  [grants]\n(let leaves run in this process, too, or on workers of a broker that allow its grants)",
             ));
         }
-        let is_unmetered = on.are_killed && !leaf.limits.is_metered();
+        let is_unmetered = on.kind == WorkerKind::Killable && !leaf.limits.is_metered();
         let unmetered = is_unmetered.then(|| loader.load(Some(component), Metering::Nothing)).transpose()?.flatten();
         let plugin = unmetered.unwrap_or_else(|| leaf.plugin.clone());
         let bytes = loader.fetch(component)?;
         let source = source(leaf, ShippedPlugin { plugin, bytes, is_unmetered });
-        Ok(Some((on.workers, source, on.has_local_slots)))
+        Ok(Some(WorkerLeaf { on, source }))
     }
 
     /// Adds the root certificates for HTTPS to the grants; returns a warning if they cannot be

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
-use frond_broker::Workers;
+use frond_broker::{WorkerView, Workers};
 use frond_root::call::{Isolation, Limits};
 use frond_root::memory::Memory;
 use frond_root::sync::lock;
@@ -27,13 +27,20 @@ pub struct Machine {
     planning: Planning,
     memory: Option<Memory>,
     compiler: Compiler,
-    workers: Option<Workers>,
-    has_local_slots: bool,
-    are_processes: bool,
-    /// Runtime of the worker processes of isolated leaves.
-    runtime: Option<Handle>,
+    /// Workers of all apps that do not ask for isolation; `None` if their leaves run in this
+    /// process.
+    workers: Option<LeafWorkers>,
+    /// Worker processes of isolated leaves; `None` if such leaves run as all others.
+    isolation: Option<Isolating>,
     isolated: Mutex<Option<Isolated>>,
     sandboxes: Mutex<Vec<(Size, Weak<Sandbox>)>>,
+}
+
+/// Start of the worker processes of isolated leaves.
+struct Isolating {
+    runtime: Handle,
+    /// Number of processes that stand ready.
+    spares: usize,
 }
 
 /// Size class of a pool: bytes of memory and table elements, each rounded up to a power of two.
@@ -53,14 +60,23 @@ pub fn usual_slots() -> usize {
 }
 
 /// Workers that run the leaves of an app.
+#[derive(Clone)]
 pub(crate) struct LeafWorkers {
     pub(crate) workers: Workers,
-    /// True if leaves run in this process, too.
-    pub(crate) has_local_slots: bool,
-    /// True if all workers are processes of this machine, which grant nothing.
-    pub(crate) are_processes: bool,
-    /// True if a leaf that runs for too long is killed with its worker.
-    pub(crate) are_killed: bool,
+    /// The most leaves that also run in this process; 0 if none do.
+    pub(crate) local_slots: usize,
+    pub(crate) kind: WorkerKind,
+}
+
+/// Kind of the workers of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkerKind {
+    /// Workers of a broker, and perhaps processes of this machine.
+    Hosts,
+    /// Processes of this machine, which grant nothing.
+    Processes,
+    /// Processes of this machine which are killed with a leaf that runs for too long.
+    Killable,
 }
 
 impl Machine {
@@ -79,9 +95,7 @@ impl Machine {
             memory: None,
             compiler: compiler().apart(),
             workers: None,
-            has_local_slots: true,
-            are_processes: false,
-            runtime: None,
+            isolation: None,
             isolated: Mutex::default(),
             sandboxes: Mutex::default(),
         })
@@ -105,18 +119,17 @@ impl Machine {
         Self { memory: Some(memory), ..self }
     }
 
-    /// Has leaves run on workers, and on this process's own slots only if `has_local_slots`.
-    /// `are_processes` is true if all workers are processes of this machine.
+    /// Has leaves run on workers, and also in this process if the workers are beside its slots.
     #[must_use]
-    pub fn with_workers(self, workers: Workers, has_local_slots: bool, are_processes: bool) -> Self {
-        Self { workers: Some(workers), has_local_slots, are_processes, ..self }
+    pub(crate) fn with_workers(self, workers: LeafWorkers) -> Self {
+        Self { workers: Some(workers), ..self }
     }
 
     /// Has the leaves of apps that ask for isolation run in worker processes, one a slot, which are
-    /// started with the first such app.
+    /// started with the first such app. So many `spares` stand ready to replace one that ends.
     #[must_use]
-    pub fn isolating(self, runtime: &Handle) -> Self {
-        Self { runtime: Some(runtime.clone()), ..self }
+    pub fn isolating(self, runtime: &Handle, spares: usize) -> Self {
+        Self { isolation: Some(Isolating { runtime: runtime.clone(), spares }), ..self }
     }
 
     /// Workers that run the leaves of an app, if there may be any.
@@ -124,24 +137,27 @@ impl Machine {
     /// # Errors
     /// A [`RunError::Machine`] if the worker processes of isolated leaves cannot be started.
     pub(crate) fn workers(&self, isolation: Isolation) -> Result<Option<LeafWorkers>, RunError> {
-        let Some(runtime) = self.runtime.as_ref().filter(|_| isolation != Isolation::Thread) else {
-            let workers = self.workers.clone();
-            let has_local_slots = self.has_local_slots;
-            return Ok(workers.map(|workers| LeafWorkers {
-                workers,
-                has_local_slots,
-                are_processes: self.are_processes,
-                are_killed: false,
-            }));
+        let Some(Isolating { runtime, spares }) = self.isolation.as_ref().filter(|_| isolation != Isolation::Thread)
+        else {
+            return Ok(self.workers.clone());
         };
         let mut isolated = lock(&self.isolated);
         let started = match isolated.take() {
             Some(started) => started,
-            None => Isolated::start(self.slots, runtime)?,
+            None => Isolated::start(self.slots, *spares, runtime)?,
         };
         let workers = started.workers().clone();
         *isolated = Some(started);
-        Ok(Some(LeafWorkers { workers, has_local_slots: false, are_processes: true, are_killed: true }))
+        Ok(Some(LeafWorkers { workers, local_slots: 0, kind: WorkerKind::Killable }))
+    }
+
+    /// The processes of isolated leaves, those that stand ready included.
+    #[must_use]
+    pub fn isolated(&self) -> Vec<WorkerView> {
+        // Locked while they are started: then there are none yet.
+        let isolated = self.isolated.try_lock().ok();
+        let workers = isolated.as_ref().and_then(|started| started.as_ref()).map(Isolated::workers);
+        workers.map(|workers| [workers.list(), workers.absent()].concat()).unwrap_or_default()
     }
 
     /// Memory for plans and partials, if it is bounded.
@@ -172,6 +188,12 @@ impl Machine {
         self.slots
     }
 
+    /// Number of slot threads. Without leaves of queries, they serve checks of apps.
+    fn threads(&self) -> usize {
+        let local = self.workers.as_ref().map(|on| on.local_slots);
+        local.filter(|local| *local > 0).unwrap_or(self.slots)
+    }
+
     /// Starts the slot threads, shared by all apps that are wired to them.
     ///
     /// # Errors
@@ -186,7 +208,7 @@ impl Machine {
     /// See [`Machine::start`].
     pub fn start_with(&self, runtime: &Handle, back: bool) -> Result<Slots, RunError> {
         let settings =
-            SlotSettings { count: self.slots, waiting: self.waiting, steps_back: back, ..SlotSettings::default() };
+            SlotSettings { count: self.threads(), waiting: self.waiting, steps_back: back, ..SlotSettings::default() };
         Slots::start_with(settings, &self.clock, runtime)
             .map_err(|error| RunError::machine("the slot threads could not be started", error))
     }

@@ -1,21 +1,25 @@
 //! Worker processes of this machine: started, watched, and replaced when they end.
 //!
 //! Each process is this very program behind a second wall, and talks to its parent over a socket
-//! pair. A leaf that brings its process down costs an attempt, and nothing else.
+//! pair. A leaf that brings its process down costs an attempt, and nothing else. Spare processes
+//! stand ready: when one ends, a spare takes attempts at once, and the new process is the next
+//! spare.
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use frond_broker::Workers;
 use frond_broker::carrier::over_stream;
 use frond_broker::session::Lost;
+use frond_broker::{Origin, Workers};
 use frond_root::CancellationToken;
 use frond_wall::{is_breach, prepare};
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
 use crate::error::RunError;
 
@@ -32,11 +36,18 @@ const STEADY: Duration = Duration::from_secs(5);
 /// The running program, even if its file has been replaced or deleted since the start.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
+/// Number of processes that stand ready to replace others, unless a setting says another one.
+pub const USUAL_SPARES: usize = 1;
+
 /// Worker processes to start.
 #[derive(Clone, Debug)]
 pub struct ProcessSettings {
-    /// Number of processes, each with one slot.
+    /// Beginning of their names, before a number.
+    pub name: &'static str,
+    /// Number of processes that take attempts, each with one slot.
     pub count: usize,
+    /// Number of further processes that stand ready to replace one that ends.
+    pub spares: usize,
     /// True if a process must not run with a part of the second wall missing.
     pub needs_wall: bool,
 }
@@ -59,11 +70,13 @@ impl Processes {
     pub fn start(settings: &ProcessSettings, workers: &Workers) -> Result<Self, RunError> {
         let failed = |error| RunError::machine("the worker processes could not be started", error);
         let processes = Self(CancellationToken::new());
-        for number in 0..settings.count {
+        let turns = Arc::new(Semaphore::new(settings.count));
+        let all = if settings.count > 0 { settings.count + settings.spares } else { 0 };
+        for number in 0..all {
             let keeper = Keeper {
                 settings: settings.clone(),
-                // The keeper kills a process whose conversation has ended.
-                workers: workers.clone().expendable(),
+                turns: turns.clone(),
+                workers: workers.clone(),
                 runtime: runtime().map_err(failed)?,
                 ending: processes.0.clone(),
             };
@@ -83,6 +96,8 @@ fn runtime() -> io::Result<Runtime> {
 /// Keeper of one process.
 struct Keeper {
     settings: ProcessSettings,
+    /// Permits of the processes that take attempts.
+    turns: Arc<Semaphore>,
     workers: Workers,
     runtime: Runtime,
     ending: CancellationToken,
@@ -95,7 +110,7 @@ impl Keeper {
             let begun = Instant::now();
             let was_dropped = match self.start(number) {
                 Err(error) => {
-                    tracing::error!(worker = number, "a worker process could not be started: {error}");
+                    tracing::error!(worker = self.name(number), "a worker process could not be started: {error}");
                     false
                 }
                 Ok((child, socket)) => self.live(number, child, socket),
@@ -110,18 +125,22 @@ impl Keeper {
 
     /// Talks with a process until its end, and buries it. True if this process dropped it.
     fn live(&self, number: usize, mut child: Child, socket: UnixStream) -> bool {
-        let lost = self.converse(socket);
+        let lost = self.converse(child.id(), socket);
         // It may be stuck in a leaf, and has nothing more to say.
         let _ = child.kill();
         let ended = child.wait();
         let was_dropped = matches!(lost, Lost::Protocol(_));
         if !self.ending.is_cancelled() && !was_dropped {
             let breach = ended.as_ref().is_ok_and(|status| is_breach(*status));
-            tracing::warn!(worker = number, ?ended, %lost, breach, "a worker process ended and is replaced");
+            tracing::warn!(worker = self.name(number), ?ended, %lost, breach, "a worker process ended and is replaced");
         } else {
-            tracing::debug!(worker = number, %lost, "a worker process was ended");
+            tracing::debug!(worker = self.name(number), %lost, "a worker process was ended");
         }
         was_dropped
+    }
+
+    fn name(&self, number: usize) -> String {
+        format!("{}-{number}", self.settings.name)
     }
 
     fn start(&self, number: usize) -> io::Result<(Child, UnixStream)> {
@@ -130,7 +149,7 @@ impl Keeper {
         let mut command = Command::new(THIS_PROGRAM);
         command
             .args(["worker", "--child", &std::process::id().to_string()])
-            .args(["--name", &format!("process-{number}")])
+            .args(["--name", &self.name(number)])
             .args(["--slots", "1", "--memory", &PROCESS_MEMORY.to_string()])
             .args(self.settings.needs_wall.then_some("--needs-wall"))
             .stdin(Stdio::from(OwnedFd::from(other)))
@@ -141,13 +160,16 @@ impl Keeper {
         Ok((command.spawn()?, own))
     }
 
-    fn converse(&self, socket: UnixStream) -> Lost {
+    fn converse(&self, pid: u32, socket: UnixStream) -> Lost {
         let workers = self.workers.clone();
+        // This keeper kills a process whose conversation has ended.
+        let turns = Some(self.turns.clone());
+        let origin = Origin { pid: Some(pid), turns, is_expendable: true, ..Origin::default() };
         let ending = self.ending.clone();
         self.runtime.block_on(async move {
             let Ok(socket) = tokio::net::UnixStream::from_std(socket) else { return Lost::Broken };
             tokio::select! {
-                lost = workers.converse(over_stream(socket)) => lost,
+                lost = workers.converse_with(over_stream(socket), origin) => lost,
                 () = ending.cancelled() => Lost::Closed,
             }
         })

@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::error::{RunError, Why};
 use crate::laws::{Laws, known};
-use crate::load::{Components, Tell};
+use crate::load::{Components, Tell, WorkerLeaf};
 use crate::machine::Machine;
 use crate::planning::Planning;
 
@@ -104,7 +104,9 @@ impl Components {
     fn runner(&self, local: &Arc<dyn LeafRunner>) -> Arc<dyn LeafRunner> {
         match &self.workers {
             None => local.clone(),
-            Some((workers, source, is_local)) => workers.runner(source.clone(), is_local.then(|| local.clone())),
+            Some(WorkerLeaf { on, source }) => {
+                on.workers.runner(source.clone(), (on.local_slots > 0).then(|| local.clone()))
+            }
         }
     }
 }

@@ -223,6 +223,7 @@ impl Shared {
             Some(code) => Plugin::load_shipped(&sandbox, component, code, &[Role::Leaf], metering),
             None => Plugin::load(&sandbox, component, &[Role::Leaf], metering),
         };
+        sandbox.take_warnings().into_iter().for_each(|why| tracing::warn!("{why}"));
         let plugin = Arc::new(plugin.map_err(|error| error.to_string())?);
         let runner: Arc<dyn LeafRunner> =
             Arc::new(LeafHost::new(self.slots.clone(), Leaf { plugin, limits, deterministic, grants, instance }));

@@ -220,7 +220,7 @@ impl Config {
             }
         }
         self.jobs.check()?;
-        self.workers.check()?;
+        self.workers.check(self.slots)?;
         if self.slots == 0 {
             return refuse("slots is 0: nothing could be served".to_owned());
         }

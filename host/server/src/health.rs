@@ -24,11 +24,12 @@ pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Reports whether the server accepts queries: its apps have been checked, and it is not stopping
-/// (readiness).
+/// Reports whether the server accepts queries: its apps have been checked, a leaf can run
+/// somewhere, and it is not stopping (readiness).
 ///
-/// A second line reports that the store of jobs cannot be reached. Queries do not need the store,
-/// so then only a dispatcher or a processor is not ready.
+/// A server whose leaves run on workers only is not ready without a worker; a second line says so.
+/// Likewise, a second line reports that the store of jobs cannot be reached. Queries do not need
+/// the store, so then only a dispatcher or a processor is not ready.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -44,6 +45,9 @@ pub(crate) async fn readyz(State(server): State<Arc<Server>>) -> Response {
     }
     if !server.apps.is_ready() {
         return (StatusCode::SERVICE_UNAVAILABLE, "loading apps\n").into_response();
+    }
+    if let Some(absence) = server.slots.absence() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("not ready\n{absence}\n")).into_response();
     }
     match &server.jobs {
         Some(jobs) if !jobs.is_reached() => {

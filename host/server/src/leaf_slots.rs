@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use frond_run::{Crew, Slots};
+use frond_run::{Crew, Machine, Slots, WorkerView};
 
 /// Slots for leaves, wherever they run.
 #[derive(Clone)]
@@ -14,14 +14,31 @@ pub(crate) struct LeafSlots {
     local_behind: usize,
     /// Workers that run leaves, if there may be any.
     pub(crate) crew: Option<Arc<Crew>>,
+    /// The machine, which has the processes of isolated leaves.
+    machine: Arc<Machine>,
 }
 
 impl LeafSlots {
-    /// The slots of this process, `count` in number, and of the workers. `is_local` is false if
-    /// leaves run on workers only.
-    pub(crate) fn new(threads: Slots, count: usize, is_local: bool, crew: Option<Arc<Crew>>) -> Self {
-        let (local, local_behind) = if is_local { (count, threads.behind()) } else { (0, 0) };
-        Self { threads, local, local_behind, crew }
+    /// The slots of this process, of which leaves of queries and jobs use `local`, and those of the
+    /// workers.
+    pub(crate) fn new(threads: Slots, local: usize, crew: Option<Arc<Crew>>, machine: Arc<Machine>) -> Self {
+        let local_behind = if local > 0 { threads.behind() } else { 0 };
+        Self { threads, local, local_behind, crew, machine }
+    }
+
+    /// The number of slots of this process that leaves of queries and jobs use.
+    pub(crate) fn local(&self) -> usize {
+        self.local
+    }
+
+    /// The processes of isolated leaves.
+    pub(crate) fn isolated(&self) -> Vec<WorkerView> {
+        self.machine.isolated()
+    }
+
+    /// The reason why no leaf can run now, if none can.
+    pub(crate) fn absence(&self) -> Option<String> {
+        self.crew.as_ref().filter(|_| self.local == 0)?.absence()
     }
 
     fn of_workers(&self) -> usize {

@@ -178,31 +178,33 @@ pub(crate) async fn open(dir: &Path, config: Config) -> Result<Arc<Server>, Serv
     let traces = config.traces.as_deref().map(|endpoint| Traces::start(endpoint, &trust)).transpose();
     let traces = traces.map_err(|error| ConfigError::Refused(format!("`traces` is no OTLP receiver: {error}")))?;
     let machine = Machine::new(config.slots)?.with_waiting(config.wait_limits()).trusting(trust);
-    let machine = machine.with_memory(Memory::new(config.limits.memory.0)).isolating(&Handle::current());
+    let machine = machine.with_memory(Memory::new(config.limits.memory.0));
+    let machine = machine.isolating(&Handle::current(), config.workers.spare_processes);
     let crew = crew(&config).await?;
     let machine = Arc::new(match &crew {
         Some(crew) => crew.on(machine),
         None => machine,
     });
     let threads = machine.start_with(&Handle::current(), config.leaves_step_back)?;
-    let host = Host { machine, threads: threads.clone(), runtime: Handle::current(), crew: crew.clone() };
+    let host =
+        Host { machine: machine.clone(), threads: threads.clone(), runtime: Handle::current(), crew: crew.clone() };
     let settings = app_settings(&config, dir);
     let state = settings.state.clone();
     let apps = Registry::start(dir, settings, host)?;
     let refused = |source| ServeError::Jobs { place: crate::jobs::settings(&config.jobs).place(&state), source };
     let telemetry = Telemetry { metrics: Arc::new(Metrics::new()), traces: traces.map(Arc::new) };
-    let slots = LeafSlots::new(threads, config.slots, config.workers.is_local(), crew);
+    let slots = LeafSlots::new(threads, config.workers.local_slots(config.slots), crew, machine);
     let jobs = Jobs::start(&config, &state, &apps, slots.clone(), &telemetry).await.map_err(refused)?;
     Ok(Arc::new(Server::new(config, apps, slots, telemetry, jobs)))
 }
 
 /// Starts worker processes, and hears the workers of the broker once it can be reached.
 async fn crew(config: &Config) -> Result<Option<Arc<Crew>>, ServeError> {
-    let settings = config.workers.crew()?;
+    let settings = config.workers.crew(config.slots)?;
     if !settings.is_any() {
         return Ok(None);
     }
-    let crew = Arc::new(Crew::start(settings, config.slots, &Handle::current())?);
+    let crew = Arc::new(Crew::start(settings, &Handle::current())?);
     crew.join_when_reached().await?;
     Ok(Some(crew))
 }

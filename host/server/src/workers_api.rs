@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
-use frond_run::WorkerView;
+use axum::{Extension, Json};
+use frond_run::{WorkerState, WorkerView};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::auth::Principal;
 use crate::params::Named;
 use crate::reply::Problem;
 use crate::server::Server;
@@ -16,8 +17,12 @@ use crate::server::Server;
 /// The workers of the server.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct WorkerList {
-    /// The workers, in the order in which they joined.
+    /// The workers, in the order in which they joined; then processes that stand ready, and for ten
+    /// minutes workers that were drained and have left, and workers that cannot join, up to 64 of
+    /// each.
     workers: Vec<WorkerStatus>,
+    /// The processes of apps with `isolation = "process"`, which are no workers of other apps.
+    isolated: Vec<WorkerStatus>,
     /// The number of slots of the server's own process; 0 if leaves run on workers only.
     local_slots: usize,
     /// True if workers may join: the settings name a broker, or worker processes.
@@ -29,16 +34,32 @@ pub(crate) struct WorkerList {
 pub(crate) struct WorkerStatus {
     /// Its name.
     name: String,
+    /// `process` for a process of this machine, `host` for a worker of the broker.
+    kind: &'static str,
     /// Version of its program.
+    #[serde(skip_serializing_if = "String::is_empty")]
     version: String,
-    /// `working`, or `draining` if it takes no more attempts.
+    /// `working`; `draining` if it takes no more attempts, `drained` once it has left; `spare` for
+    /// a process that stands ready; `refused` if it cannot join.
     state: &'static str,
+    /// The pool of a worker of the broker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pool: Option<String>,
+    /// Process number of a process of this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pid: Option<u32>,
+    /// Name of its engine. A worker with another one than the server compiles leaves itself.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    engine: String,
     /// The most leaves that it runs at once.
     slots: u32,
     /// The number of its first slot, as events and waterfalls count slots.
     first_slot: u32,
     /// Time since it joined, in milliseconds.
     age_ms: u64,
+    /// Time since it left, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gone_ms: Option<u64>,
     /// Time since its last sign of life, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     silent_ms: Option<u64>,
@@ -49,12 +70,22 @@ pub(crate) struct WorkerStatus {
     attempts: usize,
     /// Attempts that wait for something outside, without a slot.
     waiting: usize,
+    /// Apps of its attempts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    apps: Vec<String>,
     /// Attempts that ended since it joined.
     ended: u64,
     /// Time that these took, in milliseconds.
     ran_ms: u64,
     /// Attempts that ended in each second since it joined.
     rate: f64,
+    /// Time since it was drained, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drained_ms: Option<u64>,
+    /// The name of the token that drained it, `anybody` on a server without tokens. Absent if its
+    /// own host did (SIGTERM).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drained_by: Option<String>,
     /// The reason why it gets no attempts now.
     #[serde(skip_serializing_if = "Option::is_none")]
     idle_because: Option<String>,
@@ -66,18 +97,33 @@ pub(crate) struct WorkerStatus {
 impl From<WorkerView> for WorkerStatus {
     fn from(view: WorkerView) -> Self {
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let stayed = view.age.saturating_sub(view.gone.unwrap_or_default());
         Self {
-            state: if view.is_draining { "draining" } else { "working" },
+            kind: if view.pid.is_some() { "process" } else { "host" },
+            state: match view.state {
+                WorkerState::Spare => "spare",
+                WorkerState::Working => "working",
+                WorkerState::Draining => "draining",
+                WorkerState::Drained => "drained",
+                WorkerState::Refused => "refused",
+            },
+            pool: view.pool,
+            pid: view.pid,
+            engine: view.engine,
             slots: view.slots,
             first_slot: view.first,
             age_ms: ms(view.age),
+            gone_ms: view.gone.map(ms),
             silent_ms: view.last_heard.map(ms),
             round_trip_ms: view.round_trip.map(|trip| trip.as_secs_f64() * 1e3),
             attempts: view.attempts,
             waiting: view.waiting,
+            apps: view.apps,
             ended: view.ended,
             ran_ms: ms(view.ran),
-            rate: view.ended as f64 / view.age.as_secs_f64().max(1e-3),
+            rate: view.ended as f64 / stayed.as_secs_f64().max(1e-3),
+            drained_ms: view.drain.as_ref().map(|drain| ms(drain.since)),
+            drained_by: view.drain.and_then(|drain| drain.by),
             idle_because: view.idle_because,
             refusals: view.refusals,
             name: view.name,
@@ -89,12 +135,12 @@ impl From<WorkerView> for WorkerStatus {
 /// Lists the workers that run leaves for this server.
 #[utoipa::path(get, path = "/v1/workers", responses((status = 200, description = "The workers", body = WorkerList)), tag = "workers")]
 pub(crate) async fn list(State(server): State<Arc<Server>>) -> Json<WorkerList> {
-    let settings = server.settings();
-    let config = &settings.config;
-    let workers = server.slots.crew.as_ref().map(|crew| crew.workers().list()).unwrap_or_default();
+    let statuses = |views: Vec<WorkerView>| views.into_iter().map(WorkerStatus::from).collect();
+    let workers = server.slots.crew.as_ref().map(|crew| crew.workers());
     Json(WorkerList {
-        workers: workers.into_iter().map(WorkerStatus::from).collect(),
-        local_slots: if config.workers.is_local() { config.slots } else { 0 },
+        workers: statuses(workers.map(|workers| [workers.list(), workers.absent()].concat()).unwrap_or_default()),
+        isolated: statuses(server.slots.isolated()),
+        local_slots: server.slots.local(),
         may_join: server.slots.crew.is_some(),
     })
 }
@@ -121,12 +167,12 @@ pub(crate) struct Drained {
 )]
 pub(crate) async fn drain(
     State(server): State<Arc<Server>>,
+    Extension(principal): Extension<Arc<Principal>>,
     Named(worker): Named<String>,
 ) -> Result<Json<Drained>, Problem> {
-    let draining = server.slots.crew.as_ref().map_or(0, |crew| crew.workers().drain(&worker));
+    let draining = server.slots.crew.as_ref().map_or(0, |crew| crew.workers().drain(&worker, &principal.name));
     if draining == 0 {
         return Err(Problem::not_found("there is no worker of this name\n(GET /v1/workers lists them)"));
     }
-    tracing::info!(worker, draining, "draining");
     Ok(Json(Drained { draining }))
 }

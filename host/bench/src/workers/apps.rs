@@ -13,7 +13,7 @@ use frond_app::App;
 use frond_root::{Answer, CancellationToken, Events, Floor, Request};
 use frond_run::processes::PROCESS_MEMORY;
 use frond_run::worker_process::{ProcessOrders, run_process};
-use frond_run::{BrokerOptions, Crew, CrewSettings, Machine, Question, Wired, ask, wire};
+use frond_run::{BrokerOptions, Crew, CrewSettings, Machine, Question, USUAL_SPARES, Wired, ask, wire};
 use frond_testkit::Nats;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -113,8 +113,8 @@ impl Crewed {
             Place::Slots(count) | Place::Isolated(count) | Place::Processes(count) => count,
             Place::Broker(_) => 1,
         };
-        let machine = Machine::new(slots)?.isolating(runtime.handle());
-        let crew = crew(&place, slots, &runtime)?;
+        let machine = Machine::new(slots)?.isolating(runtime.handle(), USUAL_SPARES);
+        let crew = crew(&place, &runtime)?;
         let machine = crew.as_ref().map_or(Ok(machine), |crew| anyhow::Ok(crew.on(Machine::new(slots)?)))?;
         let app = App::load(folder.path())?;
         let (wired, warnings) = wire(&app, &machine, runtime.handle(), &|_| {})?;
@@ -147,16 +147,14 @@ impl Crewed {
     }
 }
 
-fn crew(place: &Place, slots: usize, runtime: &Runtime) -> anyhow::Result<Option<Crew>> {
+fn crew(place: &Place, runtime: &Runtime) -> anyhow::Result<Option<Crew>> {
     let (processes, broker) = match place {
         Place::Slots(_) | Place::Isolated(_) => return Ok(None),
         Place::Processes(count) => (*count, None),
-        Place::Broker(url) => {
-            let pool = "default".to_owned();
-            (0, Some(BrokerOptions { url: url.clone(), pool, ..BrokerOptions::default() }))
-        }
+        Place::Broker(url) => (0, Some(BrokerOptions { url: url.clone(), ..BrokerOptions::default() })),
     };
-    let crew = Crew::start(CrewSettings { processes, broker, is_local: false }, slots, runtime.handle())?;
+    let settings = CrewSettings { processes, spares: USUAL_SPARES, broker, local_slots: 0 };
+    let crew = Crew::start(settings, runtime.handle())?;
     runtime.block_on(crew.join())?;
     runtime.block_on(crew.joined(PATIENCE));
     Ok(Some(crew))

@@ -30,11 +30,26 @@ struct Greeting {
 
 /// Sender of a greeting, and the version of the protocol that it speaks.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Greeted {
+pub struct Greeted {
     /// Sender.
-    pub(super) peer: PeerName,
+    pub peer: PeerName,
     /// Version of the protocol.
-    pub(super) version: u32,
+    pub version: u32,
+}
+
+impl Greeted {
+    /// True if this process speaks the same version.
+    pub(super) fn is_known(&self) -> bool {
+        self.version == VERSION
+    }
+
+    /// Reason why a peer of another version is ignored, and the remedy.
+    pub(crate) fn why(&self) -> String {
+        let Self { version, .. } = self;
+        format!(
+            "it speaks version {version} of the protocol, and this process version {VERSION} (update the older of both)"
+        )
+    }
 }
 
 /// Writes the greeting of a peer of this version.
@@ -55,17 +70,13 @@ pub(super) fn read(message: &Bytes) -> Option<Greeted> {
 pub(super) struct Strangers(HashSet<PeerId>);
 
 impl Strangers {
-    /// True for a peer of this version. Logs any other.
-    pub(super) fn admit(&mut self, greeted: &Greeted, kind: &str) -> bool {
-        let Greeted { peer, version } = greeted;
-        let is_known = *version == VERSION;
-        if !is_known && self.0.len() < MAX_STRANGERS && self.0.insert(peer.id) {
-            tracing::warn!(
-                "the {kind} `{peer}` speaks version {version} of the protocol, and this process version {VERSION}: \
-                 it is ignored (update the older of both)"
-            );
+    /// True for a peer of another version that was not met before. Logs it.
+    pub(super) fn is_new(&mut self, greeted: &Greeted, kind: &str) -> bool {
+        let is_new = !greeted.is_known() && self.0.len() < MAX_STRANGERS && self.0.insert(greeted.peer.id);
+        if is_new {
+            tracing::warn!("the {kind} `{}` is ignored: {}", greeted.peer, greeted.why());
         }
-        is_known
+        is_new
     }
 }
 

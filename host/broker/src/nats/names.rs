@@ -89,6 +89,11 @@ impl Subjects {
         Self { prefix: format!("frond.{pool}") }
     }
 
+    /// Name of the pool.
+    pub(super) fn pool(&self) -> &str {
+        self.prefix.strip_prefix("frond.").unwrap_or_default()
+    }
+
     /// Subject of the roots' announcements.
     pub(super) fn roots(&self) -> Subject {
         format!("{}.roots", self.prefix).into()

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::discovery::{self, Strangers};
+use super::discovery::{self, Greeted, Strangers};
 use super::error::NatsError;
 use super::line;
 use super::link::Link;
@@ -25,10 +25,15 @@ const SPACING: Duration = Duration::from_millis(50);
 /// Most workers that were heard and not accepted. A further one is heard again when it resends.
 const UNACCEPTED: usize = 64;
 
+/// Most workers of another version that were heard and not listed. A further one is not listed.
+const UNLISTED: usize = 16;
+
 /// Connection of a root to its workers. Dropping it ends all of its carriers.
 #[derive(Debug)]
 pub struct RootSide {
     id: PeerId,
+    pool: String,
+    strangers: mpsc::Receiver<Greeted>,
     workers: mpsc::Receiver<(PeerName, Carrier)>,
     _tasks: [Task; 2],
 }
@@ -41,8 +46,11 @@ impl RootSide {
         let inbox = link.subscribe(format!("{prefix}*.*")).await?;
         let hellos = link.subscribe(subjects.hello()).await?;
         link.confirm(prefix.trim_end_matches('.').into(), subjects.unheard_by_workers()).await?;
+        let (met, strangers) = mpsc::channel(UNLISTED);
+        let pool = subjects.pool().to_owned();
         let announcer = Announcer {
             link: link.clone(),
+            met,
             hellos,
             subject: subjects.roots(),
             announcement: discovery::greeting(id, name),
@@ -50,13 +58,25 @@ impl RootSide {
         let (joined, workers) = mpsc::channel(UNACCEPTED);
         let router = Router { link, id, inbox, prefix: prefix.len(), subjects, peers: Peers::default(), joined };
         let tasks = [Task::spawn(announcer.run()), Task::spawn(router.run())];
-        Ok(Self { id, workers, _tasks: tasks })
+        Ok(Self { id, pool, strangers, workers, _tasks: tasks })
     }
 
     /// Number of this root.
     #[must_use]
     pub fn id(&self) -> PeerId {
         self.id
+    }
+
+    /// Name of the pool whose workers this root hears.
+    #[must_use]
+    pub fn pool(&self) -> &str {
+        &self.pool
+    }
+
+    /// Workers of another version of the protocol that say hello. A further call returns a receiver
+    /// that hears nothing.
+    pub fn strangers(&mut self) -> mpsc::Receiver<Greeted> {
+        std::mem::replace(&mut self.strangers, mpsc::channel(1).1)
     }
 
     /// Waits for a worker that was not heard before, or whose carrier was dropped. `None` once the
@@ -70,6 +90,7 @@ impl RootSide {
 #[derive(Debug)]
 struct Announcer {
     link: Arc<Link>,
+    met: mpsc::Sender<Greeted>,
     hellos: Subscriber,
     subject: Subject,
     announcement: Bytes,
@@ -91,9 +112,13 @@ impl Announcer {
                 }
                 hello = self.hellos.next() => {
                     let Some(hello) = hello else { return };
-                    let greeted = discovery::read(&hello.payload);
-                    if greeted.is_some_and(|greeted| strangers.admit(&greeted, "worker")) {
+                    let Some(greeted) = discovery::read(&hello.payload) else { continue };
+                    if greeted.is_known() {
                         due = due.min(last + SPACING);
+                    } else {
+                        strangers.is_new(&greeted, "worker");
+                        // One that is not listed now says hello again when it connects again.
+                        let _ = self.met.try_send(greeted);
                     }
                 }
                 Ok(()) = connects.changed() => due = due.min(last + SPACING),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::{Message, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::discovery::{self, Strangers};
@@ -45,7 +45,9 @@ impl WorkerSide {
         let inbox = link.subscribe(format!("{prefix}*")).await?;
         let announcements = link.subscribe(subjects.roots()).await?;
         link.confirm(prefix.trim_end_matches('.').into(), subjects.unheard_by_roots(&user, id)).await?;
-        let greeter = Greeter { link: link.clone(), subject: subjects.hello(), hello: discovery::greeting(id, name) };
+        let again = Arc::new(Notify::new());
+        let hello = discovery::greeting(id, name);
+        let greeter = Greeter { link: link.clone(), subject: subjects.hello(), hello, again: again.clone() };
         let (joined, roots) = mpsc::channel(UNACCEPTED);
         let name = PeerName { name: user, id };
         let router = Router {
@@ -57,6 +59,7 @@ impl WorkerSide {
             subjects,
             peers: Peers::default(),
             strangers: Strangers::default(),
+            again,
             joined,
         };
         let tasks = [Task::spawn(greeter.run()), Task::spawn(router.run())];
@@ -76,12 +79,14 @@ impl WorkerSide {
     }
 }
 
-/// Task that says hello after each connection.
+/// Task that says hello after each connection, and once to each root of another version: that root
+/// can tell its users.
 #[derive(Debug)]
 struct Greeter {
     link: Arc<Link>,
     subject: Subject,
     hello: Bytes,
+    again: Arc<Notify>,
 }
 
 impl Greeter {
@@ -89,8 +94,9 @@ impl Greeter {
         let mut connects = self.link.connects();
         loop {
             self.link.publish(self.subject.clone(), self.hello.clone()).await;
-            if connects.changed().await.is_err() {
-                return;
+            tokio::select! {
+                connected = connects.changed() => if connected.is_err() { return },
+                () = self.again.notified() => {}
             }
         }
     }
@@ -108,6 +114,8 @@ struct Router {
     subjects: Subjects,
     peers: Peers,
     strangers: Strangers,
+    /// Told when a hello is due.
+    again: Arc<Notify>,
     joined: mpsc::Sender<(PeerName, Carrier)>,
 }
 
@@ -134,8 +142,13 @@ impl Router {
 
     /// Makes a carrier for the root that announces itself, unless it has one.
     fn meet(&mut self, announcement: &Message) {
-        let greeted = discovery::read(&announcement.payload);
-        let Some(greeted) = greeted.filter(|greeted| self.strangers.admit(greeted, "root")) else { return };
+        let Some(greeted) = discovery::read(&announcement.payload) else { return };
+        if !greeted.is_known() {
+            if self.strangers.is_new(&greeted, "root") {
+                self.again.notify_one();
+            }
+            return;
+        }
         let root = greeted.peer;
         let key = root.id.to_string();
         if self.peers.knows(&key) {

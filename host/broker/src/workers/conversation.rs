@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use frond_root::policy::credits::lease_time;
 use frond_root::{Done, Emission, FailureKind, Outcome};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::dealing::deal;
 use super::peer::{self, Held, Origin, Peer, Wrong};
 use super::shared::Shared;
 use super::supplies::Supplies;
+use super::view::WorkerView;
 use crate::carrier::Carrier;
 use crate::frames::{
-    self, AttemptOf, Emitted, Ended, GivenBack, Lease, More, Need, Pull, Refuse, Said, Started, Waits, owned,
+    self, AttemptOf, Emitted, Ended, GivenBack, Join, Lease, More, Need, Pull, Refuse, Said, Started, Waits, owned,
 };
 use crate::label::line;
 use crate::outcome::from_frame;
@@ -37,26 +38,75 @@ const MOST_REASON: usize = 4096;
 /// Talks with a worker until it is lost.
 pub(super) async fn converse(shared: &Arc<Shared>, carrier: Carrier, origin: Origin) -> Lost {
     let (sender, mut receiver) = session::accept(carrier, shared.settings.clone());
-    let join = match timeout(INTRODUCTION, receiver.recv()).await {
-        Err(_) => return Lost::Protocol("did not introduce itself".to_owned()),
-        Ok(Err(lost)) => return lost,
-        Ok(Ok(frame)) => match frames::decoded(frame) {
-            Ok(Some(Said::Join(join))) => join,
-            Ok(_) => return Lost::Protocol("did not introduce itself first".to_owned()),
-            Err(why) => return Lost::Protocol(why),
-        },
+    let join = match introduced(&mut receiver).await {
+        Ok(join) => join,
+        Err(lost) => {
+            tracing::warn!(pool = origin.pool.as_deref(), process = ?origin.process, why = %lost, "a worker could not join");
+            return lost;
+        }
     };
-    if let Err(why) = peer::check(&join) {
-        return Lost::Protocol(why);
-    }
+    // Freed after the guard: the next one joins once this one is lost.
+    let _turn = match turn(shared, &join, &origin, &mut receiver).await {
+        Ok(turn) => turn,
+        Err(lost) => return lost,
+    };
     let supplies = Supplies::new(sender.clone(), join.engine.clone());
     let (number, mut dropped) = shared.join(join, origin, sender.clone());
-    let mut guard = LoseOnDrop { shared: shared.clone(), number, sender: sender.clone(), why: Lost::Closed };
+    let mut guard = LoseOnDrop { shared: shared.clone(), number, sender: sender.clone(), why: None };
     let conversation = Conversation { shared: shared.clone(), number, sender, supplies };
     deal(shared, number);
     let lost = conversation.listen(&mut receiver, &mut dropped).await;
-    guard.why = lost.clone();
+    guard.why = Some(lost.clone());
     lost
+}
+
+/// Introduction of a worker.
+async fn introduced(receiver: &mut FrameReceiver) -> Result<Join, Lost> {
+    let first = timeout(INTRODUCTION, receiver.recv()).await;
+    let frame = first.map_err(|_| Lost::Protocol("did not introduce itself".to_owned()))??;
+    let Some(Said::Join(join)) = frames::decoded(frame).map_err(Lost::Protocol)? else {
+        return Err(Lost::Protocol("did not introduce itself first".to_owned()));
+    };
+    peer::check(&join).map_err(Lost::Protocol)?;
+    Ok(join)
+}
+
+/// Permit of a worker that takes attempts, if its kind needs one. Until there is one, the worker
+/// stands ready.
+async fn turn(
+    shared: &Arc<Shared>,
+    join: &Join,
+    origin: &Origin,
+    receiver: &mut FrameReceiver,
+) -> Result<Option<OwnedSemaphorePermit>, Lost> {
+    let Some(turns) = origin.turns.clone() else { return Ok(None) };
+    if let Ok(turn) = turns.clone().try_acquire_owned() {
+        return Ok(Some(turn));
+    }
+    let _ready = StandsReady::new(shared, WorkerView::spare(join, origin));
+    tokio::select! {
+        turn = turns.acquire_owned() => turn.map(Some).map_err(|_| Lost::Closed),
+        said = receiver.recv() => Err(said.err().unwrap_or_else(|| Lost::Protocol("spoke before its turn".to_owned()))),
+    }
+}
+
+/// RAII guard of a process that stands ready, and is listed until it takes attempts or ends.
+struct StandsReady {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl StandsReady {
+    fn new(shared: &Arc<Shared>, worker: WorkerView) -> Self {
+        let number = shared.state.lock().absent.stands_ready(worker, Instant::now());
+        Self { shared: shared.clone(), number }
+    }
+}
+
+impl Drop for StandsReady {
+    fn drop(&mut self) {
+        self.shared.state.lock().absent.stands_ready_no_more(self.number);
+    }
 }
 
 /// RAII guard that gives up a worker however its conversation ends, a dropped future included.
@@ -64,12 +114,13 @@ struct LoseOnDrop {
     shared: Arc<Shared>,
     number: u64,
     sender: FrameSender,
-    why: Lost,
+    /// Reason for the loss; `None` if the root gives the worker up.
+    why: Option<Lost>,
 }
 
 impl Drop for LoseOnDrop {
     fn drop(&mut self) {
-        self.shared.lose(self.number, &self.why);
+        self.shared.lose(self.number, self.why.as_ref());
         // Others may still hold the session: reads that wait until the worker takes their bytes.
         self.sender.close();
     }
@@ -130,7 +181,7 @@ impl Conversation {
             Said::GivenBack(given_back) => self.given_back(&given_back),
             Said::Held(held) => self.shared.state.lock().recalls.answered(self.number, held),
             Said::Drain(_) => {
-                self.with(|peer| peer.is_draining = true);
+                self.shared.drains(self.number);
                 Ok(())
             }
             Said::Join(_) => Err("introduced itself twice".to_owned()),

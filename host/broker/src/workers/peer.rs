@@ -7,15 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_root::policy::credits;
 use frond_root::{Outcome, Ticket};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
+use super::drained::Drain;
 use super::queries::{Queries, Query};
 use super::watch::{Pause, Schedule, Verdict, patience};
 use crate::frames::{self, AttemptOf, Join, Leave, Said};
 use crate::label::{MAX_LABEL, is_label, is_line};
 use crate::nats::PeerId;
-use crate::session::FrameSender;
+use crate::session::{FrameSender, Lost};
 
 /// The most slots of one worker.
 pub const MAX_WORKER_SLOTS: u32 = 4096;
@@ -67,12 +68,23 @@ impl Held {
 }
 
 /// Facts about a worker that the root has from others than the worker.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Origin {
-    /// Its process, if the carrier names it.
-    pub(super) process: Option<PeerId>,
-    /// True if it may be killed at any time.
-    pub(super) is_expendable: bool,
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// Its process at the broker, which tells it from another one of its name: one that was drained
+    /// is told to leave when it comes again.
+    pub process: Option<PeerId>,
+    /// Pool of the broker.
+    pub pool: Option<Arc<str>>,
+    /// Process number of a process of this machine.
+    pub pid: Option<u32>,
+    /// Permits of workers that take attempts. Without a free one, the worker stands ready until
+    /// another one is lost.
+    pub turns: Option<Arc<Semaphore>>,
+    /// True if it may be killed at any time: a process with one slot, whose keeper ends it when its
+    /// conversation ends, and whose leaves may not be interrupted otherwise. An attempt that has
+    /// not ended at its deadline, or soon after its query, ends there and then, and the worker is
+    /// dropped.
+    pub is_expendable: bool,
 }
 
 /// Worker as those see it who send it attempts.
@@ -87,6 +99,8 @@ pub(super) struct Recipient {
 pub(super) struct Peer {
     pub(super) name: Arc<str>,
     pub(super) version: String,
+    /// Name of its engine.
+    pub(super) engine: String,
     pub(super) slots: u32,
     waiting: u32,
     /// Number of its first slot among those of all workers.
@@ -103,7 +117,10 @@ pub(super) struct Peer {
     pub(super) opened: HashSet<u64>,
     /// Leaves that the worker cannot run, with the reasons.
     pub(super) refused: HashMap<Bytes, String>,
-    pub(super) is_draining: bool,
+    /// Its drain, if it takes no more attempts.
+    pub(super) drain: Option<Drain>,
+    /// True if it was drained earlier, and has come again.
+    pub(super) is_visitor: bool,
     /// True if it keeps partials under memos.
     pub(super) keeps: bool,
     /// True if it wants to be told of the files of contents.
@@ -136,6 +153,7 @@ impl Peer {
         Self {
             name: join.name.into(),
             version: join.version,
+            engine: join.engine,
             slots: join.slots.clamp(1, MAX_WORKER_SLOTS),
             waiting: join.waiting.min(MAX_WORKER_WAITING),
             first,
@@ -147,7 +165,8 @@ impl Peer {
             owed: 0,
             opened: HashSet::new(),
             refused: HashMap::new(),
-            is_draining: false,
+            drain: None,
+            is_visitor: false,
             keeps: join.keeps,
             reads_files: join.reads_files,
             pause: Pause::default(),
@@ -179,7 +198,7 @@ impl Peer {
 
     /// Reason why the worker takes no attempts at all, for now.
     fn rests(&self, now: Instant) -> Option<&'static str> {
-        if self.is_draining {
+        if self.drain.is_some() {
             Some("it drains: it takes no more attempts, and leaves")
         } else if self.drop.is_none() {
             Some("it is given up")
@@ -197,7 +216,7 @@ impl Peer {
     /// Reason why the worker gets no attempts although it has an idle slot and others might, or
     /// because it drains.
     pub(super) fn idle_because(&self, queries: &Queries, now: Instant) -> Option<String> {
-        if self.is_busy() && !self.is_draining {
+        if self.is_busy() && self.drain.is_none() {
             return None;
         }
         let refused = || {
@@ -236,9 +255,47 @@ impl Peer {
     }
 
     /// Asks the worker to leave. From now on it gets no attempts.
-    pub(super) fn leave(&mut self) {
-        self.is_draining = true;
+    pub(super) fn leave(&mut self, drain: Drain) {
+        self.drains(drain);
         self.sender.post(frames::encoded(Said::Leave(Leave {})));
+    }
+
+    /// Notes that the worker drains. Its first drain counts.
+    pub(super) fn drains(&mut self, drain: Drain) {
+        if self.drain.is_none() {
+            let Self { name, origin, slots, .. } = &*self;
+            let worker = &**name;
+            let pool = origin.pool.as_deref();
+            if self.is_visitor {
+                tracing::debug!(worker, pool, "a drained worker has come again, and is told to leave");
+            } else {
+                let by = drain.by.as_deref().unwrap_or("its own host");
+                tracing::info!(worker, pool, slots, by, "a worker drains: it takes no more attempts");
+            }
+            self.drain = Some(drain);
+        }
+    }
+
+    /// Logs that the worker has joined.
+    pub(super) fn tell_joined(&self) {
+        let Self { name, version, origin, slots, first, .. } = self;
+        let worker = &**name;
+        let pool = origin.pool.as_deref();
+        tracing::info!(worker, pool, pid = origin.pid, version, slots, first_slot = first, "a worker has joined");
+    }
+
+    /// Logs that the worker has left, or is lost. The keeper of a process tells its loss.
+    pub(super) fn tell_left(&self, why: &Lost) {
+        let Self { name, origin, slots, held, .. } = self;
+        let worker = &**name;
+        let pool = origin.pool.as_deref();
+        let attempts = held.len();
+        match &self.drain {
+            Some(_) if self.is_visitor => tracing::debug!(worker, pool, %why, "a drained worker has left again"),
+            Some(_) => tracing::info!(worker, pool, slots, attempts, %why, "a drained worker has left"),
+            None if origin.is_expendable => tracing::debug!(worker, attempts, %why, "a worker process is lost"),
+            None => tracing::warn!(worker, pool, slots, attempts, %why, "a worker is lost: others run its attempts"),
+        }
     }
 
     /// Has the conversation with the worker end.

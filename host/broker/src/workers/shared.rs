@@ -4,21 +4,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_root::{LeafRunner, Memo, Outcome, Ticket};
+use frond_root::{Memo, Outcome, Ticket};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::absent::Absentees;
 use super::drained::Drained;
 use super::memo_key::MemoKey;
-use super::peer::{Held, MAX_WORKER_SLOTS, Origin, Peer, Recipient, Wrong};
+use super::peer::{Held, Peer, Recipient};
 use super::queries::{Queries, Query};
 use super::recall::Recalls;
 use super::tally::Counters;
 use super::unstored::UnstoredAttempts;
 use super::watch::{Verdict, next_look};
-use crate::frames::{self, AttemptOf, Join, MAX_INLINE, MemoOf, Open, Return, Said, Stop};
-use crate::session::{FrameSender, Lost, Settings};
+use crate::frames::{self, AttemptOf, MAX_INLINE, MemoOf, Open, Return, Said, Stop};
+use crate::session::Settings;
 
 /// Workers and queries of a root.
 pub(super) struct Shared {
@@ -37,10 +38,11 @@ pub(super) struct State {
     pub(super) peers: BTreeMap<u64, Peer>,
     pub(super) queries: Queries,
     pub(super) drained: Drained,
+    pub(super) absent: Absentees,
     pub(super) counters: Counters,
     pub(super) recalls: Recalls,
     pub(super) unstored: UnstoredAttempts,
-    next_peer: u64,
+    pub(super) next_peer: u64,
     next_query: u64,
     /// Time of the next look at all workers.
     next_look: Instant,
@@ -57,6 +59,7 @@ impl Shared {
             peers: BTreeMap::new(),
             queries: Queries::new(),
             drained: Drained::default(),
+            absent: Absentees::default(),
             counters: Counters::default(),
             recalls: Recalls::default(),
             unstored: UnstoredAttempts::default(),
@@ -152,39 +155,6 @@ impl Shared {
         self.state.lock().peers.get(&number).map(|peer| peer.recipient(number))
     }
 
-    /// Adds a worker. Returns its number, and a receiver of the reason for which it is dropped.
-    pub(super) fn join(&self, join: Join, origin: Origin, sender: FrameSender) -> (u64, oneshot::Receiver<Wrong>) {
-        let (tell, dropped) = oneshot::channel();
-        let mut state = self.state.lock();
-        let first = state.free_slots(join.slots.clamp(1, MAX_WORKER_SLOTS));
-        state.next_peer += 1;
-        let number = state.next_peer;
-        let mut peer = Peer::new(join, origin, first, sender, tell, Instant::now());
-        if origin.process.is_some_and(|process| state.drained.has(process)) {
-            peer.leave();
-        } else {
-            state.counters.joined();
-        }
-        state.peers.insert(number, peer);
-        state.count_slots();
-        drop(state);
-        self.joined.notify_waiters();
-        (number, dropped)
-    }
-
-    /// Asks all workers of this name to leave. Returns their number.
-    pub(super) fn drain(&self, name: &str) -> usize {
-        let mut state = self.state.lock();
-        let State { peers, drained, .. } = &mut *state;
-        let mut count = 0;
-        for peer in peers.values_mut().filter(|peer| *peer.name == *name) {
-            peer.leave();
-            peer.origin.process.into_iter().for_each(|process| drained.add(process));
-            count += 1;
-        }
-        count
-    }
-
     /// Claims the next attempts for a worker, if it may have any: as many as go in a few frames.
     pub(super) fn claim(&self, number: u64) -> Vec<Claimed> {
         let now = Instant::now();
@@ -269,49 +239,6 @@ impl Shared {
         ended.into_iter().for_each(|(held, outcome)| held.end(outcome, now));
         next_look
     }
-
-    /// Removes a worker. What it had is claimable again.
-    pub(super) fn lose(&self, number: u64, why: &Lost) {
-        let now = Instant::now();
-        let peer = {
-            let mut state = self.state.lock();
-            let Some(peer) = state.peers.remove(&number) else { return };
-            state.unstored.lose(number);
-            state.recalls.lose(number);
-            let State { queries, counters, .. } = &mut *state;
-            for held in peer.held.values() {
-                queries.ended(&held.query, None, now);
-                held.started.iter().for_each(|_| counters.attempt_lost());
-            }
-            if !peer.is_draining {
-                counters.lost();
-            }
-            state.count_slots();
-            peer
-        };
-        let name = peer.name;
-        let is_expendable = peer.origin.is_expendable;
-        let mut local: BTreeMap<u64, Arc<dyn LeafRunner>> = BTreeMap::new();
-        for held in peer.held.into_values() {
-            local.extend(held.query.local.clone().map(|runner| (held.query.number, runner)));
-            match held.started {
-                None => held.query.work.give_back(held.ticket),
-                Some(started) => {
-                    let ran = now.saturating_duration_since(started);
-                    // Whatever ended the process of a leaf whose time is up, its time was up.
-                    let is_over = is_expendable && now >= held.ticket.deadline;
-                    let outcome = if is_over {
-                        Outcome::cut_off(&held.ticket, None, ran, now)
-                    } else {
-                        Outcome::with_its_worker(ran, format!("its worker `{name}` was lost: {why}"))
-                    };
-                    held.end(outcome, now);
-                }
-            }
-        }
-        self.nudged.notify_one();
-        local.values().for_each(|runner| runner.nudge());
-    }
 }
 
 /// The most attempts that are claimed for a worker at once, and so the most in one frame.
@@ -342,12 +269,12 @@ fn open(query: &Query) -> Open {
 
 impl State {
     /// Workers that do not drain.
-    fn staying(&self) -> impl Iterator<Item = &Peer> {
-        self.peers.values().filter(|peer| !peer.is_draining)
+    pub(super) fn staying(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.values().filter(|peer| peer.drain.is_none())
     }
 
     /// First number of so many slots that no worker has.
-    fn free_slots(&self, slots: u32) -> u32 {
+    pub(super) fn free_slots(&self, slots: u32) -> u32 {
         let mut taken: Vec<_> = self.peers.values().map(|peer| (peer.first, peer.slots)).collect();
         taken.sort_unstable();
         let mut first = self.local;
@@ -417,7 +344,7 @@ impl State {
         }
     }
 
-    fn count_slots(&mut self) {
+    pub(super) fn count_slots(&mut self) {
         let slots = self.peers.values().map(|peer| peer.slots as usize).sum::<usize>();
         self.queries.set_slots(slots);
     }

@@ -9,7 +9,7 @@ use frond_broker::carrier::in_process;
 use frond_broker::frames::{self, AttemptOf, Emitted, Ended, Join, Order, Said, Started, Took};
 use frond_broker::session::{self, FrameReceiver, FrameSender, Lost, Settings};
 use frond_broker::worker::{Introduction, Loaded, serve};
-use frond_broker::{LeafCode, LeafCodes, LeafLoader, LeafSource, ShippedCode, Workers};
+use frond_broker::{LeafCode, LeafCodes, LeafLoader, LeafSource, Origin, ShippedCode, Workers};
 use frond_root::policy::retry::Retry;
 use frond_root::{Answer, CancellationToken, Error, Events, LeafRunner, PieceSizes, Plan, Request, Services, flow};
 use frond_testkit::pieces::{PieceLeaves, Step, joined};
@@ -58,6 +58,7 @@ pub(crate) fn leaves(slots: usize) -> PieceLeaves {
 pub(crate) struct Root {
     pub(crate) workers: Workers,
     settings: Settings,
+    origin: Origin,
 }
 
 impl Root {
@@ -66,12 +67,12 @@ impl Root {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
-        Self { workers: Workers::new(0, settings.clone()), settings }
+        Self { workers: Workers::new(0, settings.clone()), settings, origin: Origin::default() }
     }
 
     /// Handle of the root for adding workers that may be killed.
     pub(crate) fn expendable(&self) -> Self {
-        Self { workers: self.workers.clone().expendable(), settings: self.settings.clone() }
+        Self { origin: Origin { is_expendable: true, ..Origin::default() }, ..self.clone() }
     }
 
     /// Adds a worker that does what it is told.
@@ -82,7 +83,8 @@ impl Root {
     pub(crate) async fn worker(&self, name: &str, slots: usize, loader: Arc<dyn LeafLoader>) {
         let (root, worker) = in_process();
         let workers = self.workers.clone();
-        tokio::spawn(async move { workers.converse(root).await });
+        let origin = self.origin.clone();
+        tokio::spawn(async move { workers.converse_with(root, origin).await });
         let slots = u32::try_from(slots).unwrap();
         let introduction = Introduction { name: name.to_owned(), slots, ..Introduction::default() };
         tokio::spawn(async move {
@@ -103,7 +105,8 @@ impl Root {
     pub(crate) fn stranger(&self) -> Liar {
         let (root, worker) = in_process();
         let workers = self.workers.clone();
-        let task = tokio::spawn(async move { workers.converse(root).await });
+        let origin = self.origin.clone();
+        let task = tokio::spawn(async move { workers.converse_with(root, origin).await });
         let (sender, receiver) = session::open(worker, self.settings.clone());
         Liar { sender, receiver, task }
     }

@@ -55,7 +55,7 @@ pub struct ServeArgs {
 
     /// Prints the settings in force, as a file for --config, and ends. Settings without a value are
     /// left out: `[[token]]`, `[tls]`, `state`, `roots`, `traces`, of `[jobs]` `store` and
-    /// `password-file`, and of `[workers]` all but `processes` and `pool`.
+    /// `password-file`, and of `[workers]` all but `processes`, `spare-processes` and `pool`.
     #[arg(long)]
     pub print_config: bool,
 }

@@ -105,4 +105,9 @@ pub struct WorkersArgs {
     /// False to have all leaves run by workers [default: true with a broker, false with --workers].
     #[arg(long, value_name = "BOOL")]
     pub local: Option<bool>,
+
+    /// The most leaves that also run in this process, beside the workers; 0 is the same as --local
+    /// false [default: --slots with a broker, 0 with --workers].
+    #[arg(long, value_name = "N", conflicts_with = "local")]
+    pub local_slots: Option<u16>,
 }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use frond_app::App;
 use frond_root::{Answer, CancellationToken, Event, Events, Listener};
-use frond_run::{Machine, Question, Wired, ask, usual_slots, wire};
+use frond_run::{Machine, Question, USUAL_SPARES, Wired, ask, usual_slots, wire};
 use frond_test::Suite;
 use frond_test::case::Call;
 use tokio::runtime::Runtime;
@@ -62,7 +62,7 @@ pub(super) fn calibrate(args: &PlanArgs, app: &App) -> anyhow::Result<Calibratio
     let sample = sample(args, app)?;
     let runtime = runtime()?;
     let slots = args.slots.map_or_else(usual_slots, usize::from);
-    let machine = Machine::new(slots)?.isolating(runtime.handle());
+    let machine = Machine::new(slots)?.isolating(runtime.handle(), USUAL_SPARES);
     let (wired, warnings) = loading::loaded(Mode::Auto, |tell| wire(app, &machine, runtime.handle(), tell))?;
     out::warn(warnings);
     let measured = repeated(args, &runtime, &wired, &sample);

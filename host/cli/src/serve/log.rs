@@ -9,8 +9,11 @@ use std::time::Duration;
 use anyhow::Context;
 use frond_server::config::{self, LogFormat, LogLevel};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::exit::MachineFault;
 use crate::out;
@@ -38,6 +41,8 @@ impl Log {
             LogLevel::Info => LevelFilter::INFO,
             LogLevel::Debug => LevelFilter::DEBUG,
         };
+        // The broker tells the same events in its own words.
+        let targets = Targets::new().with_default(level).with_target("async_nats", level.min(LevelFilter::WARN));
         let log = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_target(false)
@@ -45,8 +50,8 @@ impl Log {
             .log_internal_errors(false)
             .with_writer(move || Line(lines.clone()));
         let set = match of.format {
-            LogFormat::Json => log.json().flatten_event(true).try_init(),
-            LogFormat::Text => log.with_ansi(TermStyle::stderr().colour).try_init(),
+            LogFormat::Json => log.json().flatten_event(true).finish().with(targets).try_init(),
+            LogFormat::Text => log.with_ansi(TermStyle::stderr().colour).finish().with(targets).try_init(),
         };
         set.map_err(|error| anyhow::anyhow!("{error}")).context(MachineFault::new("the log could not be set up"))?;
         panic::set_hook(Box::new(|panic| {

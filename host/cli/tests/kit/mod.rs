@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[allow(unused_imports, reason = "no test needs all of them")]
 pub use {
@@ -29,6 +29,8 @@ pub use {
 
 /// Timeout for output of the binary, ten times what any test needs.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Pause between two looks at something that changes by itself.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Returns the workspace's root.
 pub fn root() -> &'static Path {
@@ -71,6 +73,19 @@ pub fn can_build(lang: &str) -> bool {
         skip_without(&format!("what plugins in {lang} need"), &format!("\n{}", doctor.out()));
     }
     doctor.code == Some(0)
+}
+
+/// Looks again and again, with pauses, until there is something to see.
+#[track_caller]
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begun.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        thread::sleep(PAUSE);
+    }
 }
 
 /// A command line of the binary.

@@ -2,18 +2,14 @@
 //! database. No answer lacks anything or has anything twice. `make test` has each fault once, `make
 //! soak` 50 times.
 
-use std::time::Duration;
-
 use frond_testkit::{Nats, Postgres, Proxy};
 use serde_json::Value;
 
-use super::kit::{Running, frond};
+use super::kit::{Running, frond, until};
 use super::serving::Server;
 
 /// Leaves of a job.
 const LEAVES: u64 = 12;
-/// Time for which a root stands still.
-const STILL: Duration = Duration::from_millis(700);
 
 /// A fault.
 #[derive(Clone, Copy, Debug)]
@@ -114,12 +110,7 @@ impl Cluster {
                 drained.end().expect(0);
             }
             Fault::KilledRoot => self.kill_root(),
-            Fault::StoppedRoot => {
-                let server = self.server.as_mut().unwrap();
-                server.running.signal("STOP");
-                std::thread::sleep(STILL);
-                server.running.signal("CONT");
-            }
+            Fault::StoppedRoot => self.stop_root(),
             Fault::KilledBroker => {
                 self.nats.kill9();
                 self.nats.start_again();
@@ -141,16 +132,29 @@ impl Cluster {
             Fault::SlowLink => {
                 let before = self.link.delayed();
                 self.link.slow_down(true);
-                while self.link.delayed() < before + 10 {}
+                until("messages are late", || (self.link.delayed() >= before + 10).then_some(()));
                 self.link.slow_down(false);
             }
             Fault::AbsentDatabase => {
                 self.database.stop();
-                while self.server().send("GET", "/readyz/jobs", "").0 == 200 {}
+                let is_ready = || self.server().send("GET", "/readyz/jobs", "").0 == 200;
+                until("the server misses its database", || (!is_ready()).then_some(()));
                 self.database.start_again();
             }
         }
         self.gather();
+    }
+
+    /// Has the root stand still until its workers have given it up: a new one tells when it does.
+    fn stop_root(&mut self) {
+        let mut witness = worker(&self.nats.url(), "witness");
+        witness.wait_for("joined a root");
+        let server = self.server.as_mut().unwrap();
+        server.running.signal("STOP");
+        witness.wait_for("left a root");
+        server.running.signal("CONT");
+        witness.signal("TERM");
+        witness.end().expect(0);
     }
 
     /// Kills the root, and starts another one on its folder.
@@ -167,7 +171,7 @@ impl Cluster {
     }
 
     fn wait_for_loss(&self, before: f64) {
-        while self.lost() <= before {}
+        until("a worker is lost", || (self.lost() > before).then_some(()));
     }
 
     fn job(&self, id: &str) -> Option<Value> {
@@ -181,10 +185,9 @@ impl Cluster {
         let query = format!(r#"{{"query":{{"fault":"sleep-ms:300"}},"partitions":[{}]}}"#, keys.join(","));
         let id = self.server().frond(&["jobs", "submit", "faulty", &query, "--floor", "all"]).run().expect(0).out();
         let id = id.trim().to_owned();
-        while self.job(&id).is_none_or(|job| job["partitions"]["done"].as_u64() < Some(2)) {}
+        until("two leaves are done", || self.job(&id).filter(|job| job["partitions"]["done"].as_u64() >= Some(2)));
         self.suffer(fault);
-        while self.job(&id).is_none_or(|job| job["finished_unix_ms"].is_null()) {}
-        let job = self.job(&id).unwrap();
+        let job = until("the job has ended", || self.job(&id).filter(|job| !job["finished_unix_ms"].is_null()));
         assert_eq!(job["state"], "succeeded", "{fault:?}: {job}");
         assert_eq!(job["partitions"]["done"], LEAVES, "{fault:?}: {job}");
         let answer = self.server().frond(&["jobs", "result", &id]).run().expect(0).json();

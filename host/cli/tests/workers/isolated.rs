@@ -3,7 +3,7 @@
 use super::kit::{Folder, frond};
 
 /// A folder with an app of this plugin, whose leaves are isolated.
-fn app(plugin: &str, isolation: &str, rest: &str) -> Folder {
+pub(super) fn app(plugin: &str, isolation: &str, rest: &str) -> Folder {
     let folder = Folder::new();
     folder.link_plugin(plugin);
     let component = format!("component = \"{plugin}.wasm\"");
@@ -12,7 +12,7 @@ fn app(plugin: &str, isolation: &str, rest: &str) -> Folder {
     folder
 }
 
-const PI: &str = "[source]\nkind = \"range\"\nstart = 0\nend = 3000000\nstep = \"auto\"\n";
+pub(super) const PI: &str = "[source]\nkind = \"range\"\nstart = 0\nend = 3000000\nstep = \"auto\"\n";
 const KEYS: &str = "[source]\nkind = \"query\"\n[query]\ndeadline = \"60s\"\nfloor = \"best-effort\"\n";
 
 #[test]

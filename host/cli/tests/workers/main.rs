@@ -12,6 +12,8 @@ mod faults;
 mod isolated;
 #[path = "../kit/mod.rs"]
 mod kit;
+mod listing;
+mod odd;
 mod serving;
 
 use std::fs::File;

@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
 use frond_testkit::Nats;
 use serde_json::Value;
 
-use super::kit::{Ended, Frond, Running, frond, root};
+use super::kit::{Ended, Frond, Running, frond, root, until};
 use super::worker;
 
 /// Timeout of reads, ten times what any test needs.
@@ -26,11 +27,17 @@ impl Server {
     }
 
     pub(super) fn start_in(folder: tempfile::TempDir, args: &[&str], settings: &str) -> Self {
+        Self::serving(Path::new("examples"), folder, args, settings)
+    }
+
+    /// Serves the apps below `apps`.
+    pub(super) fn serving(apps: &Path, folder: tempfile::TempDir, args: &[&str], settings: &str) -> Self {
         let file = folder.path().join("server.toml");
         std::fs::write(&file, format!("watch = false\nslots = 2\nstate = \"state\"\n{settings}")).unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
-        let mut running = frond(["serve", "examples", "--listen", "127.0.0.1:0", "--config"])
+        let mut running = frond(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(&file)
+            .arg(apps)
             .args(args)
             .stdout(writer)
             .start();
@@ -39,7 +46,7 @@ impl Server {
         let Some(address) = line.trim().strip_prefix("listening on http://").map(str::to_owned) else {
             panic!("it does not listen: {line}{}", running.end().err());
         };
-        running.wait_for(" in examples");
+        running.wait_for(&format!(" in {}", apps.display()));
         Self { running, address, folder }
     }
 
@@ -59,7 +66,7 @@ impl Server {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
-    fn ask(&self, app: &str, query: &str) -> String {
+    pub(super) fn ask(&self, app: &str, query: &str) -> String {
         let (status, body) = self.send("POST", &format!("/v1/apps/{app}/query?deadline=60s"), query);
         assert_eq!(status, 200, "{body}");
         body
@@ -72,13 +79,24 @@ impl Server {
 
     /// The workers that the server lists, once they are as `wanted`.
     pub(super) fn workers_once(&self, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        loop {
-            let list = self.frond(&["workers", "list", "--format", "json"]).run().expect(0).json();
-            let workers = list["workers"].as_array().unwrap().clone();
-            if wanted(&workers) {
-                return workers;
-            }
-        }
+        until("the workers are as they should be", || Some(self.workers()).filter(|workers| wanted(workers)))
+    }
+
+    /// The workers that the server lists.
+    pub(super) fn workers(&self) -> Vec<Value> {
+        self.listed("workers")
+    }
+
+    /// The processes of isolated apps that the server lists.
+    pub(super) fn isolated(&self) -> Vec<Value> {
+        self.listed("isolated")
+    }
+
+    fn listed(&self, list: &str) -> Vec<Value> {
+        let (status, body) = self.send("GET", "/v1/workers", "");
+        assert_eq!(status, 200, "{body}");
+        let lists: Value = serde_json::from_str(&body).unwrap();
+        lists[list].as_array().unwrap().clone()
     }
 
     pub(super) fn metric(&self, name: &str) -> f64 {
@@ -94,16 +112,21 @@ impl Server {
 }
 
 /// Answer of one process.
-fn alone(app: &str, query: &str) -> String {
+pub(super) fn alone(app: &str, query: &str) -> String {
     frond(["query", &format!("examples/{app}"), query, "--deadline", "100s"]).run().expect(0).out()
 }
 
-fn names(workers: &[Value]) -> Vec<&str> {
+pub(super) fn names(workers: &[Value]) -> Vec<&str> {
     workers.iter().map(|worker| worker["name"].as_str().unwrap()).collect()
 }
 
-const RAIL: &str = r#"{"from":"London","budget":60}"#;
-const PI: &str = r#"{"seed":1}"#;
+/// Names of the workers in a state.
+pub(super) fn in_state<'a>(workers: &'a [Value], state: &str) -> Vec<&'a str> {
+    workers.iter().filter(|one| one["state"] == state).map(|one| one["name"].as_str().unwrap()).collect()
+}
+
+pub(super) const RAIL: &str = r#"{"from":"London","budget":60}"#;
+pub(super) const PI: &str = r#"{"seed":1}"#;
 
 #[test]
 fn a_server_answers_from_its_workers_and_shows_them() {
@@ -114,7 +137,7 @@ fn a_server_answers_from_its_workers_and_shows_them() {
     assert!(workers.iter().all(|worker| worker["state"] == "working" && worker["slots"] == 1), "{workers:?}");
     assert_eq!(server.ask("rail", RAIL), alone("rail", RAIL));
     assert_eq!(server.ask("pi", PI), alone("pi", PI));
-    let ended: u64 = server.workers_once(|_| true).iter().map(|worker| worker["ended"].as_u64().unwrap()).sum();
+    let ended: u64 = server.workers().iter().map(|worker| worker["ended"].as_u64().unwrap()).sum();
     assert!(ended >= 6, "{ended}");
     assert_eq!(server.metric("frond_workers "), 2.0);
     assert_eq!(server.metric("frond_workers_slots "), 2.0);
@@ -137,16 +160,18 @@ fn a_drained_worker_stays_away_until_it_is_started_again() {
     let drained = server.frond(&["workers", "drain", "a"]).run().expect(0);
     assert!(drained.err().contains("gets nothing more"), "{}", drained.err());
     // A root is announced each second: the drained worker hears it, and must not come back to work.
-    let working = |workers: &[Value]| names(workers).into_iter().filter(|name| *name == "a").count() == 0;
-    server.workers_once(working);
+    server.workers_once(|workers| in_state(workers, "drained") == ["a"]);
     for _ in 0..3 {
         assert_eq!(server.ask("rail", RAIL), alone("rail", RAIL));
     }
-    let left = server.workers_once(|_| true);
-    assert!(left.iter().all(|one| one["name"] != "a" || one["state"] == "draining"), "{left:?}");
+    let listed = server.workers();
+    assert_eq!((in_state(&listed, "drained"), in_state(&listed, "working")), (vec!["a"], vec!["b"]), "{listed:?}");
+    let shown = server.frond(&["workers", "show", "a"]).run().expect(0).out();
+    assert!(shown.contains("drained") && shown.contains("by anybody") && shown.contains("left"), "{shown}");
     drop(_a);
     let _a = worker(&nats, "a");
-    server.workers_once(|workers| workers.iter().any(|one| one["name"] == "a" && one["state"] == "working"));
+    let back = server.workers_once(|workers| in_state(workers, "working").len() == 2);
+    assert_eq!(names(&back), ["b", "a"], "it is listed once");
     let nobody = server.frond(&["workers", "drain", "nobody"]).run().expect(64);
     assert!(nobody.err().contains("no worker of this name"), "{}", nobody.err());
     server.end().expect(0);
@@ -164,7 +189,7 @@ fn jobs_run_on_workers_and_outlive_the_server() {
     let job = server.frond(&["jobs", "submit", "faulty", &query, "--floor", "all"]).run().expect(0).out();
     let job = job.trim();
     let shown = |server: &Server| server.frond(&["jobs", "show", job, "--format", "json"]).run().expect(0).json();
-    while shown(&server)["partitions"]["done"].as_u64() < Some(4) {}
+    until("four leaves are done", || (shown(&server)["partitions"]["done"].as_u64() >= Some(4)).then_some(()));
     server.running.signal("KILL");
     let Server { running, folder, .. } = server;
     running.end();
@@ -178,10 +203,10 @@ fn jobs_run_on_workers_and_outlive_the_server() {
 #[test]
 fn a_server_runs_leaves_in_processes_of_its_own() {
     let server = Server::start(&[], "[workers]\nprocesses = 2\n");
-    let workers = server.workers_once(|workers| workers.len() == 2);
-    assert_eq!(names(&workers).len(), 2);
+    server.workers_once(|workers| in_state(workers, "working").len() == 2 && in_state(workers, "spare").len() == 1);
+    assert!(server.workers().iter().all(|one| one["kind"] == "process" && one["pid"].is_u64()));
     assert_eq!(server.ask("pi", PI), alone("pi", PI));
-    assert!(server.workers_once(|_| true).iter().any(|one| one["ended"].as_u64() > Some(0)));
+    assert!(server.workers().iter().any(|one| one["ended"].as_u64() > Some(0)));
     server.end().expect(0);
 }
 
@@ -206,6 +231,11 @@ fn settings_without_effect_or_without_leaves_are_refused() {
         ("[workers]\nlocal = false\n", "no leaf could run"),
         ("[workers]\nuser = \"me\"\n", "has no effect without workers.nats"),
         ("[workers]\nprocesses = 100000\n", "workers.processes is more than"),
+        ("[workers]\nspare-processes = 65\n", "workers.spare-processes is more than 64"),
+        ("[workers]\nlocal-slots = 0\n", "no leaf could run"),
+        ("[workers]\nlocal-slots = 1\n", "has no effect without workers"),
+        ("slots = 2\n[workers]\nprocesses = 1\nlocal-slots = 3\n", "is more than slots, which is 2"),
+        ("[workers]\nprocesses = 1\nlocal = true\nlocal-slots = 1\n", "say the same"),
     ] {
         let file = folder.path().join("server.toml");
         std::fs::write(&file, settings).unwrap();

@@ -33,7 +33,8 @@ export function workersView(root) {
   const heads = [head("worker"), ...COLUMNS.map(([words, kind]) => head(words, kind)), h("th", { scope: "col", "aria-label": "actions" })];
   const region = h("div", { class: "table queries workers", tabindex: "0", role: "region", "aria-label": "workers" },
     h("table", {}, h("thead", {}, h("tr", {}, heads)), body));
-  fill(root, h("h1", { tabindex: "-1" }, "Workers"), summary, errors, done, region, below);
+  const isolated = h("div", {});
+  fill(root, h("h1", { tabindex: "-1" }, "Workers"), summary, errors, done, region, below, isolated);
 
   const rows = new Map();
   // What stands below is filled only when it changes: screen readers say it each time.
@@ -41,6 +42,12 @@ export function workersView(root) {
   const tell = (what, make) => {
     if (what !== told) fill(below, make());
     told = what;
+  };
+  let shown = "";
+  const showIsolated = (processes) => {
+    const rows = processes.map(({ name, pid, state, apps = [], attempts, ended }) => [name, `${pid ?? ""}`, state, apps.join(", "), count(attempts), count(ended)]);
+    if (JSON.stringify(rows) !== shown) fill(isolated, isolatedOf(rows));
+    shown = JSON.stringify(rows);
   };
   const drain = (name) => {
     fill(errors);
@@ -53,8 +60,10 @@ export function workersView(root) {
   };
   function draw(list) {
     const { workers } = list;
-    fill(summary, workers.length > 0 ? summaryOf(list) : null);
-    const found = workers.map((worker) => [`${worker.first_slot} ${worker.name}`, worker]);
+    const here = workers.filter(isHere);
+    fill(summary, workers.length > 0 ? summaryOf(list, here) : null);
+    showIsolated(list.isolated ?? []);
+    const found = workers.map((worker, index) => [isHere(worker) ? `${worker.first_slot} ${worker.name}` : `not here ${index} ${worker.name}`, worker]);
     const keys = new Set(found.map(([key]) => key));
     [...rows.keys()].filter((key) => !keys.has(key)).forEach((key) => rows.delete(key));
     for (const [key, worker] of found) {
@@ -62,7 +71,7 @@ export function workersView(root) {
       rows.get(key).update(worker);
     }
     place(body, found.map(([key]) => rows.get(key).element));
-    if (workers.length > 0) tell("", () => null);
+    if (here.length > 0) tell("", () => null);
     else tell(`none ${list.may_join} ${list.local_slots}`, () => noneOf(list));
   }
   const load = (signal) => get("v1/workers", signal).then(draw).catch((error) =>
@@ -82,8 +91,11 @@ function place(body, elements) {
 
 // The row of a worker. Its cells are filled again and again; its button stays, with the question that it may just ask.
 class Row {
-  constructor({ name, first_slot: first }, drain) {
-    const id = `worker-${first}`;
+  // The number of rows that were made: each has an id of its own.
+  static made = 0;
+
+  constructor({ name }, drain) {
+    const id = `worker-${(Row.made += 1)}`;
     this.name = h("th", { scope: "row", id });
     this.cells = COLUMNS.map(([, kind]) => h("td", { class: kind }));
     this.button = sureButton("drain", "really? it gets no more attempts", "danger", () => drain(name));
@@ -94,23 +106,36 @@ class Row {
   update(worker) {
     const last = worker.first_slot + worker.slots - 1;
     const numbers = worker.slots > 1 ? `slots ${worker.first_slot} to ${last}` : `slot ${worker.first_slot}`;
-    const about = [visible(worker.version, 40), numbers, `joined ${ago(Date.now() - worker.age_ms)}`].join(" · ");
+    const since = (ms) => ago(Date.now() - ms);
+    const about = [
+      visible(worker.version ?? "", 40),
+      isHere(worker) ? numbers : "",
+      worker.pid ? `process ${worker.pid}` : "",
+      worker.state === "refused" ? `heard ${since(worker.age_ms)}` : `joined ${since(worker.age_ms)}`,
+      worker.gone_ms === undefined ? "" : `left ${since(worker.gone_ms)}`,
+    ].filter((part) => part !== "").join(" · ");
     fill(this.name, h("bdi", {}, visible(worker.name, 120)), h("p", { class: "muted" }, about));
     COLUMNS.forEach(([, , content], index) => fill(this.cells[index], content(worker)));
     this.button.hidden = worker.state !== "working";
   }
 }
 
-// The state, the reason why the worker gets nothing, and what it cannot run.
-function stateOf({ state, idle_because: why, refusals = [] }) {
+// True for a worker that has joined and has not left.
+function isHere({ state }) {
+  return !["drained", "refused", "spare"].includes(state);
+}
+
+// The state, the reason why the worker gets nothing, who drained it, and what it cannot run.
+function stateOf({ state, idle_because: why, refusals = [], drained_ms: drained, drained_by: by }) {
   const isIdle = state === "working" && why;
-  const kind = isIdle ? "warn" : { working: "good", draining: "busy" }[state] ?? "none";
+  const kind = isIdle ? "warn" : { working: "good", draining: "busy", refused: "warn" }[state] ?? "none";
   const others = refusals.filter((refusal) => !isIdle || !why.endsWith(refusal));
   const shown = others.slice(0, LISTED).map((refusal) => h("li", {}, "cannot run: ", visible(refusal)));
   const more = others.length - shown.length;
   return [
     badge(kind, isIdle ? "gets nothing" : visible(state, 40)),
-    isIdle ? h("p", {}, "because ", visible(why)) : null,
+    isIdle || state === "refused" ? h("p", {}, "because ", visible(why)) : null,
+    drained === undefined ? null : h("p", {}, "drained by ", h("bdi", {}, by === undefined ? "its own host" : visible(by, 120))),
     shown.length > 0 ? h("ul", { class: "plain is-warn" }, shown, more > 0 ? h("li", {}, `and ${count(more)} more`) : null) : null,
   ];
 }
@@ -126,7 +151,21 @@ function known(ms, after) {
   return ms === null || ms === undefined ? "" : `${millis(ms)}${after}`;
 }
 
-function summaryOf({ workers, local_slots: own }) {
+// The processes of isolated apps.
+function isolatedOf(rows) {
+  if (rows.length === 0) return null;
+  const row = ([name, pid, state, apps, attempts, ended]) => h("tr", {}, h("th", { scope: "row" }, visible(name, 120)), h("td", { class: "number" }, pid),
+    h("td", {}, badge({ working: "good" }[state] ?? "none", visible(state, 40))), h("td", {}, visible(apps, 120)),
+    h("td", { class: "number" }, attempts), h("td", { class: "number" }, ended));
+  const heads = [["process", ""], ["number", "number"], ["state", ""], ["app", ""], ["attempts", "number"], ["ended", "number"]];
+  return [
+    h("h2", {}, "Processes of isolated apps"),
+    h("div", { class: "table queries isolated", tabindex: "0", role: "region", "aria-label": "processes of isolated apps" },
+      h("table", {}, h("thead", {}, h("tr", {}, heads.map(([words, kind]) => h("th", { scope: "col", class: kind }, words)))), h("tbody", {}, rows.map(row)))),
+  ];
+}
+
+function summaryOf({ local_slots: own }, workers) {
   const slots = workers.reduce((sum, worker) => sum + worker.slots, 0);
   const here = own > 0 ? `leaves also run on ${plural(own, "slot", "slots")} of the server's own process` : "leaves run on workers only";
   return h("p", {}, `${plural(workers.length, "worker", "workers")} with ${plural(slots, "slot", "slots")}; ${here}. In a terminal: `,

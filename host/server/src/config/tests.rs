@@ -62,7 +62,9 @@ lives = 21
 
 [workers]
 local = false
+local-slots = 30
 processes = 28
+spare-processes = 29
 nats = "nats://127.0.0.1:4222"
 pool = "big"
 user = "root-a"
@@ -340,7 +342,9 @@ fn a_reload_takes_what_it_may_and_says_what_it_may_not() {
             "jobs.token-jobs",
             "jobs.lives",
             "workers.local",
+            "workers.local-slots",
             "workers.processes",
+            "workers.spare-processes",
             "workers.nats",
             "workers.pool",
             "workers.user",
@@ -440,7 +444,9 @@ prop_compose! {
             },
             workers: Workers {
                 local: parts[0].then_some(parts[1]),
+                local_slots: parts[3].then_some(slots),
                 processes: queries,
+                spare_processes: slots,
                 nats: parts[2].then(|| address.clone()),
                 pool: origin.clone(),
                 user: parts[1].then(|| origin.clone()),
@@ -461,7 +467,7 @@ prop_compose! {
 }
 
 /// Keys that are no limits.
-const UNBOUNDING: [&str; 25] = [
+const UNBOUNDING: [&str; 26] = [
     "listen",
     "insecure",
     "leaves-step-back",
@@ -480,6 +486,7 @@ const UNBOUNDING: [&str; 25] = [
     "jobs.password-file",
     "workers",
     "workers.local",
+    "workers.local-slots",
     "workers.nats",
     "workers.pool",
     "workers.user",

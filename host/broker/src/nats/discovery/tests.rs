@@ -15,8 +15,10 @@ fn strangers_are_ignored_and_few_are_remembered() {
     let mut strangers = Strangers::default();
     let peer = |id, version| Greeted { peer: PeerName { name: "a".into(), id: PeerId(id) }, version };
     for id in 0..1000 {
-        assert!(!strangers.admit(&peer(id, VERSION + 1), "root"));
-        assert!(strangers.admit(&peer(id, VERSION), "root"));
+        let stranger = peer(id, VERSION + 1);
+        assert_eq!(strangers.is_new(&stranger, "root"), id < MAX_STRANGERS as u64);
+        assert!(!strangers.is_new(&stranger, "root"), "it was met before");
+        assert!(!stranger.is_known() && !strangers.is_new(&peer(id, VERSION), "root"));
     }
     assert_eq!(strangers.0.len(), MAX_STRANGERS);
 }
