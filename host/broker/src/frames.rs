@@ -1,8 +1,9 @@
 //! Frames between a root and a worker, as protobuf. A frame is one message of a
 //! [`session`](crate::session), so it arrives once and in order.
 //!
-//! Times are in microseconds and always times left, never points in time: each side has its own
-//! clock. The root owns the shares of all partitions, and leases their units to workers.
+//! Times are in microseconds and lengths of time, never points in time: each side has its own clock.
+//! The one exception, [`Started::at`], relates the attempts of one session to each other. The root
+//! owns the shares of all partitions, and leases their units to workers.
 
 mod fields;
 mod file;
@@ -378,6 +379,13 @@ pub struct Started {
     /// Slot of the worker.
     #[prost(uint32, tag = "2")]
     pub slot: u32,
+    /// Time of the begin on the worker's clock, which counts from any time before the session.
+    /// `None` from a worker that does not tell it.
+    #[prost(uint64, optional, tag = "3")]
+    pub at: Option<u64>,
+    /// Time from the arrival of the order to the begin.
+    #[prost(uint64, tag = "4")]
+    pub queued: u64,
 }
 
 /// An attempt waits without a slot, or runs on.
@@ -461,6 +469,9 @@ pub struct Ended {
     /// Bytes of the result.
     #[prost(uint64, tag = "13")]
     pub output: u64,
+    /// Time from the begin to the end. `None` from a worker that does not tell it.
+    #[prost(uint64, optional, tag = "14")]
+    pub lasted: Option<u64>,
 }
 
 /// Span of time, by its distances from the end of an attempt.

@@ -26,12 +26,18 @@ const MAX_LOG: usize = 256 << 10;
 /// Bytes that a log line counts beyond its own.
 const LINE: usize = 32;
 /// The largest number that a worker may report: programs that read it as JSON have no larger one.
-const MAX_NUMBER: u64 = 1 << 53;
+pub(crate) const MAX_NUMBER: u64 = 1 << 53;
 
 /// Microseconds of a time.
 #[must_use]
 pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A time of microseconds, of which no more than [`MAX_NUMBER`] count.
+#[must_use]
+pub(crate) fn time(micros: u64) -> Duration {
+    Duration::from_micros(micros.min(MAX_NUMBER))
 }
 
 /// Writes a failure, with bounded texts.
@@ -75,9 +81,14 @@ fn last_lines(mut log: Vec<String>) -> Vec<String> {
     log.split_off(log.len() - kept)
 }
 
-/// Writes an outcome.
+/// Writes the outcome of an attempt, from its begin to its end.
 #[must_use]
-pub(crate) fn to_frame(of: AttemptOf, outcome: Outcome, part: Option<Part>, now: Instant) -> Ended {
+pub(crate) fn to_frame(
+    of: AttemptOf,
+    outcome: Outcome,
+    part: Option<Part>,
+    (began, now): (Instant, Instant),
+) -> Ended {
     let Outcome { result, ran, waits, usage, log, earlier, is_worker_lost: _ } = outcome;
     let (partial, failure) = match result {
         Ok(partial) => (partial, None),
@@ -98,17 +109,18 @@ pub(crate) fn to_frame(of: AttemptOf, outcome: Outcome, part: Option<Part>, now:
         logged: usage.log,
         log: last_lines(log),
         earlier,
+        lasted: Some(before(began)),
         took: part.map(|part| Took { taken: part.taken, is_skipped: part.skipped, has_asked: part.asked }),
     }
 }
 
-/// Reads the outcome of an attempt that was claimed at `since`. None of its times is longer than
-/// the time since then.
+/// Reads the outcome of an attempt that was claimed at `since` and ended at `now`. None of its times
+/// is longer than the time between the two.
 #[must_use]
 pub(crate) fn from_frame(ended: Ended, since: Instant, now: Instant) -> Outcome {
     let Ended { partial, failure, ran, waited, waits, fuel, memory, output, logged, log, earlier, .. } = ended;
     let most = now.saturating_duration_since(since);
-    let time = |micros: u64| Duration::from_micros(micros).min(most);
+    let time = |micros: u64| time(micros).min(most);
     let at = |before: u64| now.checked_sub(time(before)).unwrap_or(now);
     let spans = waits.iter().filter(|span| span.began >= span.ended).map(|span| (at(span.began), at(span.ended)));
     let number = |number: u64| number.min(MAX_NUMBER);

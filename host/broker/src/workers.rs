@@ -4,6 +4,7 @@
 //! round trips. A slow worker so has little that others could run, and a lost one loses little: its
 //! attempts are claimable again at once.
 
+mod clock;
 mod conversation;
 mod dealing;
 mod drained;

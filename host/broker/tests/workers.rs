@@ -7,6 +7,7 @@
     reason = "a mistake in a test stops it where it is"
 )]
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -413,6 +414,37 @@ async fn what_happens_to_workers_is_counted() {
     let after = cluster.workers.tally();
     assert_eq!((after.joined, after.lost, after.attempts_lost), (2, 1, 1));
     assert!(ended(&after) > ended(&before), "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_of_workers_have_the_times_that_they_took() {
+    // Begin and end of a leaf of a few milliseconds are heard together, or in any distance.
+    let carriers = Chaos { delay: ms(1)..ms(40), ..Chaos::default() };
+    let cluster = Cluster::under(carriers).with(Some(leaves(1))).await.with(Some(leaves(2))).await;
+    let counts: Vec<_> = (1..60).map(|at| 1 + at * 7 % 11).collect();
+    let asked = cluster.ask(long(), integers(&counts)).await;
+    asked.is_whole(&counts);
+    let began = asked.record.all(|event| match event.kind {
+        EventKind::AttemptStarted { partition, attempt, slot, .. } => Some((partition, attempt, slot, event.at)),
+        _ => None,
+    });
+    let mut by_slot: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
+    for (partition, attempt, slot, start) in began {
+        let ended = asked.record.all(|event| match event.kind {
+            EventKind::AttemptEnded { partition: of, attempt: number, .. } if (of, number) == (partition, attempt) => {
+                Some(event.at)
+            }
+            _ => None,
+        });
+        by_slot.entry(slot).or_default().push((start, ended[0]));
+    }
+    let took: u64 = by_slot.values().flatten().map(|(start, end)| end - start).sum();
+    let units: u64 = counts.iter().sum();
+    assert!(took >= units * 1000, "{took} µs for {units} units");
+    for attempts in by_slot.values_mut() {
+        attempts.sort_unstable();
+        assert!(attempts.windows(2).all(|two| two[0].1 <= two[1].0), "a slot runs one leaf at a time: {attempts:?}");
+    }
 }
 
 /// Cuts a worker off for good.

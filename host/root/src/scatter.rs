@@ -392,7 +392,8 @@ impl Work for Scatter {
         let whole = Stretch::whole(ticket.partition.content.units().count);
         let stretch = ticket.share.as_ref().map(|share| share.stretch()).filter(|stretch| *stretch != whole);
         let worker = ticket.worker.clone();
-        self.keep(slot, Report::Started { id, slot, at: now, stretch, cut_from, worker });
+        let at = ticket.began.unwrap_or(now);
+        self.keep(slot, Report::Started { id, slot, at, stretch, cut_from, worker });
     }
 
     fn wait(&self, _id: AttemptId) {

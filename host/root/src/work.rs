@@ -53,6 +53,8 @@ pub struct Ticket {
     pub cut_from: Option<u32>,
     /// Name of the worker that runs it; `None` for this process.
     pub worker: Option<Arc<str>>,
+    /// Time at which the leaf began, if its runner hears of that later.
+    pub began: Option<Instant>,
 }
 
 /// Reason why a running attempt must stop.
@@ -236,7 +238,7 @@ pub trait Work: Send + Sync + Debug {
     /// Calls `hook` when running attempts must stop; at once if they must already.
     fn on_stop(&self, hook: Box<dyn Fn() + Send + Sync>);
 
-    /// Records that the leaf began.
+    /// Records that the leaf began. The runner knows of it at `now`.
     fn start(&self, ticket: &Ticket, now: Instant);
 
     /// Records that a started attempt waits for something outside, such as an answer of an API: its
@@ -256,7 +258,7 @@ pub trait Work: Send + Sync + Debug {
     /// Forgets the emission of an attempt whose call is made again.
     fn retract(&self, id: AttemptId);
 
-    /// Ends a started attempt.
+    /// Ends a started attempt. It ended at `now`, or is given up then.
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant);
 
     /// Gives back an attempt that was not started: it can be claimed again, and costs nothing.
@@ -312,6 +314,7 @@ mod tests {
             share: None,
             cut_from: None,
             worker: None,
+            began: None,
         };
         let cut_off = |stop, at| {
             let outcome = Outcome::cut_off(&ticket, stop, Duration::ZERO, at);

@@ -17,7 +17,7 @@ fn texts(failure: &Failure) -> usize {
 
 /// The outcome as a root reads it, of an attempt that was claimed `since`.
 fn sent(outcome: Outcome, since: Instant, now: Instant) -> Outcome {
-    let frame = encoded(Said::Ended(to_frame(AttemptOf::default(), outcome, None, now)));
+    let frame = encoded(Said::Ended(to_frame(AttemptOf::default(), outcome, None, (since, now))));
     let Ok(Some(Said::Ended(ended))) = decoded(frame) else { panic!("is the end of an attempt") };
     from_frame(ended, since, now)
 }

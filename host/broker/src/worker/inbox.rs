@@ -28,7 +28,7 @@ use crate::frames::{
     self, AttemptOf, Emitted, FileOf, GivenBack, Lease, MOST_GIVEN_BACK, MOST_TIME, More, Open, Order, Said, Started,
     StoredPartial, Unit, Waits, owned,
 };
-use crate::outcome::to_frame;
+use crate::outcome::{micros, to_frame};
 use crate::session::FrameSender;
 
 /// Bytes queued for a root above which no partials are handed over before the end of a leaf.
@@ -42,6 +42,8 @@ type Hook = Box<dyn Fn() + Send + Sync>;
 /// Attempt that no slot has claimed.
 struct Waiting {
     id: AttemptId,
+    /// Time at which its order arrived.
+    received: Instant,
     deadline: Instant,
     limit: Limit,
     partition: Partition,
@@ -55,6 +57,8 @@ struct Waiting {
 struct Running {
     share: Option<Arc<Share>>,
     pulled: Option<Arc<PulledContent>>,
+    /// Time at which its order arrived.
+    received: Instant,
     /// Time of the claim.
     claimed: Instant,
     /// The leaf that waits for more units.
@@ -66,6 +70,8 @@ struct Running {
 /// Leaves of one query.
 pub(super) struct Inbox {
     query: u64,
+    /// Time from which the worker's clock counts in this session.
+    opened: Instant,
     bytes: Bytes,
     tenant: Tenant,
     background: Option<u32>,
@@ -96,6 +102,7 @@ impl fmt::Debug for Inbox {
 impl Inbox {
     pub(super) fn new(
         open: Open,
+        opened: Instant,
         sender: FrameSender,
         pulls: Arc<Pulls>,
         files: Option<Arc<dyn FileReach>>,
@@ -105,6 +112,7 @@ impl Inbox {
         let Open { query, bytes, caller, app, background, .. } = open;
         Arc::new(Self {
             query,
+            opened,
             bytes: owned(bytes),
             tenant: Tenant { caller: caller.into(), app: app.into() },
             background: background.map(|weight| weight.max(1)),
@@ -158,7 +166,7 @@ impl Inbox {
         let deadline = now + left;
         let time = Limit::time(frond_root::Scope::Query, left);
         let limit = order.limit.parse().map_or(time, |key| Limit { key, value: order.limit_value });
-        Waiting { id, deadline, limit, partition, pulled, share, token: owned(order.token) }
+        Waiting { id, received: now, deadline, limit, partition, pulled, share, token: owned(order.token) }
     }
 
     /// Content that is pulled, unless the worker has its file.
@@ -317,10 +325,15 @@ impl Work for Inbox {
     }
 
     fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
-        let Waiting { id, deadline, limit, partition, pulled, share, token } = self.waiting.lock().pop_front()?;
+        let Waiting { id, received, deadline, limit, partition, pulled, share, token } =
+            self.waiting.lock().pop_front()?;
         self.claimed.fetch_add(1, Ordering::SeqCst);
-        self.running.lock().insert(id, Running { share: share.clone(), pulled, claimed: now, waker: None, token });
-        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from: None, worker: None })
+        let running = Running { share: share.clone(), pulled, received, claimed: now, waker: None, token };
+        self.running.lock().insert(id, running);
+        let cut_from = None;
+        let worker = None;
+        let began = None;
+        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from, worker, began })
     }
 
     fn is_claimable(&self) -> bool {
@@ -374,8 +387,12 @@ impl Work for Inbox {
         }
     }
 
-    fn start(&self, ticket: &Ticket, _now: Instant) {
-        self.say(Said::Started(Started { of: self.of(ticket.id), slot: ticket.slot }));
+    fn start(&self, ticket: &Ticket, now: Instant) {
+        let since_open = |time: Instant| micros(time.saturating_duration_since(self.opened));
+        let received = self.running.lock().get(&ticket.id).map_or(now, |running| running.received);
+        let at = since_open(now);
+        let queued = at - since_open(received.min(now));
+        self.say(Said::Started(Started { of: self.of(ticket.id), slot: ticket.slot, at: Some(at), queued }));
     }
 
     fn wait(&self, id: AttemptId) {
@@ -421,7 +438,7 @@ impl Work for Inbox {
             let bytes = partial.clone();
             cached.keep(ticket.id, RunPartial { units, bytes, ran: outcome.ran, has_ended: true, token });
         }
-        self.say(Said::Ended(to_frame(self.of(ticket.id), outcome, part, now)));
+        self.say(Said::Ended(to_frame(self.of(ticket.id), outcome, part, (ticket.claimed, now))));
         self.forget(ticket.id);
     }
 

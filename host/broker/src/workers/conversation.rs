@@ -149,44 +149,33 @@ impl Conversation {
         self.shared.state.lock().peers.get_mut(&self.number).map(act)
     }
 
+    /// Has the worker act on an attempt, if it has that one.
+    fn peer<T>(
+        &self,
+        of: &AttemptOf,
+        act: impl FnOnce(&mut Peer) -> Option<Result<T, Wrong>>,
+    ) -> Result<T, Wrong> {
+        let found = self.with(act).flatten();
+        found.unwrap_or_else(|| Err(format!("spoke of an attempt that it does not have: {of:?}")))
+    }
+
     /// Looks at an attempt that the worker has.
     fn held<T>(&self, of: &AttemptOf, act: impl FnOnce(&mut Held) -> Result<T, Wrong>) -> Result<T, Wrong> {
-        let found = self.with(|peer| peer.held.get_mut(of).map(act));
-        found.flatten().unwrap_or_else(|| Err(format!("spoke of an attempt that it does not have: {of:?}")))
+        self.peer(of, |peer| peer.held.get_mut(of).map(act))
     }
 
     fn started(&self, started: &Started) -> Result<(), Wrong> {
         let now = Instant::now();
-        let peer = self.with(|peer| {
-            peer.pause.has_started();
-            (peer.name.clone(), peer.first, peer.slots)
-        });
-        let (worker, first, slots) = peer.unwrap_or_default();
-        let (work, ticket, expiry) = self.held(&started.of, |held| {
-            if held.started.replace(now).is_some() {
-                return Err("started an attempt twice".to_owned());
-            }
-            held.schedule.started(now);
-            held.ticket.worker = Some(worker);
-            held.ticket.slot = first.saturating_add(started.slot.min(slots.saturating_sub(1)));
-            Ok((held.query.work.clone(), held.ticket.clone(), held.expiry()))
-        })?;
+        let (work, ticket, expiry) = self.peer(&started.of, |peer| peer.started(started, now))?;
         work.start(&ticket, now);
         expiry.into_iter().for_each(|at| self.shared.look_by(at));
         Ok(())
     }
 
     fn ended(&self, ended: Ended) -> Result<(), Wrong> {
-        let now = Instant::now();
         let of = ended.of;
-        let since = self.held(&of, |held| {
-            let is_small = ended.partial.len() as u64 <= held.query.source.output;
-            if held.started.is_none() || !is_small || !took(held, &ended) {
-                return Err("ended an attempt in a way that cannot be".to_owned());
-            }
-            Ok(held.ticket.claimed)
-        })?;
-        let mut outcome = from_frame(Ended { partial: owned(ended.partial), ..ended }, since, now);
+        let (claimed, now) = self.peer(&of, |peer| peer.ended(&ended, Instant::now()))?;
+        let mut outcome = from_frame(Ended { partial: owned(ended.partial), ..ended }, claimed, now);
         let is_cancelled = outcome.result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Cancelled);
         let is_needed = self.held(&of, |held| Ok(held.query.work.stop(held.ticket.id).is_none()))?;
         if is_cancelled && is_needed {
@@ -311,15 +300,5 @@ impl Conversation {
 
     fn say(&self, said: Said) {
         self.sender.post(frames::encoded(said));
-    }
-}
-
-/// True if a worker can have come as far with an attempt's share as it says. Its share is then set
-/// to that.
-fn took(held: &Held, ended: &Ended) -> bool {
-    match (&held.ticket.share, ended.took) {
-        (Some(share), Some(took)) => share.settle(took.taken, took.is_skipped, took.has_asked),
-        (None, None) => true,
-        _ => false,
     }
 }

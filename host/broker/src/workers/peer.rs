@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::policy::credits;
-use frond_root::{Outcome, Ticket};
+use frond_root::{Outcome, Ticket, Work};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::clock::WorkerClock;
 use super::queries::{Queries, Query};
 use super::watch::{Pause, Schedule, Verdict, patience};
-use crate::frames::{self, AttemptOf, Join, Leave, Said};
+use crate::frames::{self, AttemptOf, Ended, Join, Leave, Said, Started};
 use crate::label::{MAX_LABEL, is_label, is_line};
 use crate::nats::PeerId;
 use crate::session::FrameSender;
@@ -33,11 +34,14 @@ const MAX_ENGINE: usize = 256;
 /// Description of what a worker did against the protocol.
 pub(super) type Wrong = String;
 
+/// Attempt that has begun: its work, its ticket, and the time of the next look at it.
+pub(super) type Begun = (Arc<dyn Work>, Ticket, Option<Instant>);
+
 /// Attempt that a worker has.
 pub(super) struct Held {
     pub(super) query: Arc<Query>,
     pub(super) ticket: Ticket,
-    /// Time at which the root heard that the leaf began.
+    /// Time at which the leaf began.
     pub(super) started: Option<Instant>,
     /// True while the leaf waits without a slot.
     pub(super) is_waiting: bool,
@@ -55,6 +59,16 @@ impl Held {
     /// end it.
     pub(super) fn expiry(&self) -> Option<Instant> {
         self.schedule.expiry(self.query.stopped.get().copied())
+    }
+
+    /// True if the worker can have come as far with the attempt's share as it says. The share is then
+    /// set to that.
+    fn took(&self, ended: &Ended) -> bool {
+        match (&self.ticket.share, ended.took) {
+            (Some(share), Some(took)) => share.settle(took.taken, took.is_skipped, took.has_asked),
+            (None, None) => true,
+            _ => false,
+        }
     }
 
     /// Ends the attempt, which has started.
@@ -109,6 +123,7 @@ pub(super) struct Peer {
     /// True if it wants to be told of the files of contents.
     reads_files: bool,
     pub(super) pause: Pause,
+    clock: WorkerClock,
     /// Tells the conversation that the worker is to be dropped, and why.
     pub(super) drop: Option<oneshot::Sender<Wrong>>,
     /// Number of attempts that ended.
@@ -151,6 +166,7 @@ impl Peer {
             keeps: join.keeps,
             reads_files: join.reads_files,
             pause: Pause::default(),
+            clock: WorkerClock::new(now),
             drop: Some(drop),
             ended: 0,
             ran: Duration::ZERO,
@@ -218,6 +234,34 @@ impl Peer {
     /// Time within which the worker must have acted on a frame that is sent now.
     pub(super) fn patience(&self) -> Duration {
         patience(self.sender.round_trip(), self.sender.queued())
+    }
+
+    /// Notes that an attempt began. Returns its work, its ticket, and the time of the next look at
+    /// it. `None` if the worker does not have it.
+    pub(super) fn started(&mut self, started: &Started, now: Instant) -> Option<Result<Begun, Wrong>> {
+        let held = self.held.get_mut(&started.of)?;
+        if held.started.is_some() {
+            return Some(Err("started an attempt twice".to_owned()));
+        }
+        self.pause.has_started();
+        let began = self.clock.began(started, &held.ticket, now);
+        held.started = Some(began);
+        held.schedule.started(now);
+        held.ticket.began = Some(began);
+        held.ticket.worker = Some(self.name.clone());
+        held.ticket.slot = self.first.saturating_add(started.slot.min(self.slots.saturating_sub(1)));
+        Some(Ok((held.query.work.clone(), held.ticket.clone(), held.expiry())))
+    }
+
+    /// Checks the end of an attempt, of which the root hears at `now`. Returns the times of its claim
+    /// and of its end. `None` if the worker does not have it.
+    pub(super) fn ended(&mut self, ended: &Ended, now: Instant) -> Option<Result<(Instant, Instant), Wrong>> {
+        let held = self.held.get(&ended.of)?;
+        let is_small = ended.partial.len() as u64 <= held.query.source.output;
+        let began = held.started.filter(|_| is_small && held.took(ended));
+        let wrong = || "ended an attempt in a way that cannot be".to_owned();
+        let times = |began| (held.ticket.claimed, self.clock.ended(began, ended.lasted, now));
+        Some(began.map(times).ok_or_else(wrong))
     }
 
     /// Adds an attempt.

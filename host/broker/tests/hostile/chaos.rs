@@ -59,6 +59,12 @@ fn failure(any_kind: bool) -> impl Strategy<Value = Bytes> {
     prop_oneof![4 => proptest::sample::select(kinds).prop_map(json), 1 => Just(Bytes::from_static(b"{"))]
 }
 
+/// The begin of an attempt.
+fn start() -> impl Strategy<Value = Said> {
+    let begin = (attempt(), any::<u32>(), option::of(any::<u64>()), any::<u64>());
+    begin.prop_map(|(of, slot, at, queued)| Said::Started(Started { of, slot, at, queued }))
+}
+
 /// The end of an attempt. Only one that `spoils` may be a success: its answer is the worker's.
 fn end(spoils: bool) -> impl Strategy<Value = Said> {
     let took = (small(), any::<bool>(), any::<bool>()).prop_map(|(taken, is_skipped, has_asked)| Took {
@@ -68,11 +74,11 @@ fn end(spoils: bool) -> impl Strategy<Value = Said> {
     });
     let failure = if spoils { option::of(failure(true)).boxed() } else { failure(false).prop_map(Some).boxed() };
     let waits = vec((small(), small()).prop_map(|(began, ended)| Span { began, ended }), 0..30);
-    let times = (small(), small(), waits);
+    let times = (small(), small(), waits, option::of(any::<u64>()));
     let usage = (small(), small(), small(), small(), any::<u32>());
     let log = vec("[a-z\n]{0,10}", 0..5);
     (attempt(), partial(), failure, times, usage, log, option::weighted(0.9, took)).prop_map(
-        |(of, partial, failure, (ran, waited, waits), (fuel, memory, logged, output, earlier), log, took)| {
+        |(of, partial, failure, (ran, waited, waits, lasted), (fuel, memory, logged, output, earlier), log, took)| {
             Said::Ended(Ended {
                 of,
                 partial,
@@ -87,6 +93,7 @@ fn end(spoils: bool) -> impl Strategy<Value = Said> {
                 earlier,
                 took,
                 output,
+                lasted,
             })
         },
     )
@@ -103,7 +110,7 @@ fn emission(spoils: bool) -> impl Strategy<Value = Said> {
 
 fn said(spoils: bool) -> impl Strategy<Value = Said> {
     prop_oneof![
-        8 => (attempt(), any::<u32>()).prop_map(|(of, slot)| Said::Started(Started { of, slot })),
+        8 => start(),
         6 => end(spoils),
         3 => (attempt(), any::<bool>()).prop_map(|(of, is_waiting)| Said::Waits(Waits { of, is_waiting })),
         3 => emission(spoils),

@@ -12,6 +12,7 @@ mod faults;
 mod isolated;
 #[path = "../kit/mod.rs"]
 mod kit;
+mod seen;
 mod serving;
 
 use std::fs::File;
