@@ -248,6 +248,13 @@ async fn what_a_lost_worker_had_runs_elsewhere_and_costs_no_attempt() {
     asked.is_whole(&[400, 400, 400]);
     assert_eq!(cluster.workers.list().len(), 1);
     assert_eq!(asked.coverage().failures.get(&FailureKind::Lost), Some(&1));
+    let workers = asked.coverage().workers.as_deref().unwrap();
+    assert_eq!((workers.joined, workers.lost, workers.attempts_lost), (2, 1, 1), "{workers:?}");
+    assert_eq!(workers.attempts, asked.coverage().attempts.started, "no leaf runs elsewhere");
+    assert_eq!(workers.named.iter().map(|one| one.attempts).sum::<u64>(), workers.attempts, "{workers:?}");
+    // A lost worker has at most its lease to redo, and nothing else was redone.
+    assert_eq!(workers.units_redone, asked.coverage().units.redone);
+    assert!(workers.units_redone > 0, "{workers:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,7 +30,7 @@ use crate::plan::{Partition, Plan};
 use crate::request::{Memo, Tenant};
 use crate::share::{PieceSizes, Stretch};
 use crate::sync::lock;
-use crate::work::{AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, StoredHook, Ticket, Work};
+use crate::work::{AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, StoredHook, Ticket, Work, WorkerNews};
 
 pub use report::Report;
 
@@ -91,6 +91,8 @@ pub struct Scatter {
     on_close: Mutex<Vec<Hook>>,
     on_cuttable: Mutex<Vec<Arc<dyn Fn() + Send + Sync>>>,
     on_stored: Mutex<Vec<StoredHook>>,
+    workers_joined: AtomicU64,
+    workers_lost: AtomicU64,
 }
 
 impl fmt::Debug for Scatter {
@@ -163,6 +165,8 @@ impl Scatter {
             on_close: Mutex::default(),
             on_cuttable: Mutex::default(),
             on_stored: Mutex::default(),
+            workers_joined: AtomicU64::new(0),
+            workers_lost: AtomicU64::new(0),
         })
     }
 
@@ -294,6 +298,11 @@ impl Scatter {
         lock(&self.again).push_back(again);
     }
 
+    /// Numbers of the workers that were there so far, and of those that were lost.
+    pub(crate) fn workers(&self) -> (u64, u64) {
+        (self.workers_joined.load(Ordering::Relaxed), self.workers_lost.load(Ordering::Relaxed))
+    }
+
     /// Starts or ends backpressure: held leaves do not start; running ones are not affected.
     pub fn hold(&self, held: bool) {
         self.held.store(held, Ordering::SeqCst);
@@ -319,6 +328,13 @@ impl Work for Scatter {
 
     fn on_stored(&self, hook: StoredHook) {
         lock(&self.on_stored).push(hook);
+    }
+
+    fn hear_of_workers(&self, news: WorkerNews) {
+        match news {
+            WorkerNews::Joined(count) => self.workers_joined.fetch_add(count, Ordering::Relaxed),
+            WorkerNews::Lost => self.workers_lost.fetch_add(1, Ordering::Relaxed),
+        };
     }
 
     fn only(&self) -> Option<&Partition> {

@@ -175,6 +175,15 @@ pub struct StoredAttempt {
     pub until: Option<u64>,
 }
 
+/// News of the workers that may run the leaves of a query.
+#[derive(Clone, Copy, Debug)]
+pub enum WorkerNews {
+    /// Workers are there, or have joined: their number.
+    Joined(u64),
+    /// A worker was lost.
+    Lost,
+}
+
 /// Leaves of one query, as a runner sees them. A claimed attempt is started and ended, or given
 /// back; [`Attempt`](crate::Attempt) sees to that.
 pub trait Work: Send + Sync + Debug {
@@ -194,6 +203,9 @@ pub trait Work: Send + Sync + Debug {
 
     /// Calls `hook` each time when attempts have been stored, if there is a memo.
     fn on_stored(&self, _hook: StoredHook) {}
+
+    /// Records news of the workers that may run the leaves.
+    fn hear_of_workers(&self, _news: WorkerNews) {}
 
     /// The partition of a query that has only one.
     fn only(&self) -> Option<&Partition>;

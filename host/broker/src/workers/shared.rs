@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_root::{LeafRunner, Memo, Outcome, Ticket};
+use frond_root::{LeafRunner, Memo, Outcome, Ticket, WorkerNews};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -83,6 +83,7 @@ impl Shared {
             let mut state = self.state.lock();
             state.next_query += 1;
             let query = Arc::new(query(state.next_query));
+            query.work.hear_of_workers(WorkerNews::Joined(state.staying().count() as u64));
             state.queries.add(query.clone(), Instant::now());
             query
         };
@@ -164,6 +165,7 @@ impl Shared {
             peer.leave();
         } else {
             state.counters.joined();
+            state.queries.iter().for_each(|query| query.work.hear_of_workers(WorkerNews::Joined(1)));
         }
         state.peers.insert(number, peer);
         state.count_slots();
@@ -285,6 +287,7 @@ impl Shared {
             }
             if !peer.is_draining {
                 counters.lost();
+                queries.iter().for_each(|query| query.work.hear_of_workers(WorkerNews::Lost));
             }
             state.count_slots();
             peer

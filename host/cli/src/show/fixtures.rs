@@ -234,6 +234,7 @@ pub(crate) fn coverage(partitions: u64, total: f64, missing: Vec<Missing>) -> Co
             leaf_waited: 0.0,
         },
         units: UnitTally::default(),
+        workers: None,
         stragglers: Vec::new(),
         notes: Vec::new(),
     }

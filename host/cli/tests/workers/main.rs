@@ -47,10 +47,15 @@ fn worker_with(nats: &Nats, name: &str, args: &[&str]) -> Running {
     worker
 }
 
-/// Asks a query of sleeping leaves, with all of its events.
+/// Asks a query of leaves that sleep for 20 ms, with all of its events.
 fn sleepers(nats: &Nats, leaves: usize) -> Frond {
-    let partitions: Vec<_> = (0..leaves).map(|leaf| format!(r#"{{"key":"sleep-ms:20-{leaf}","data":""}}"#)).collect();
-    let text = format!(r#"{{"query":{{"fault":"sleep-ms:20"}},"partitions":[{}]}}"#, partitions.join(","));
+    sleepers_of(nats, leaves, 20)
+}
+
+/// Asks a query of leaves that sleep for so many milliseconds, with all of its events.
+fn sleepers_of(nats: &Nats, leaves: usize, ms: u64) -> Frond {
+    let partitions: Vec<_> = (0..leaves).map(|leaf| format!(r#"{{"key":"sleep-ms:{ms}-{leaf}","data":""}}"#)).collect();
+    let text = format!(r#"{{"query":{{"fault":"sleep-ms:{ms}"}},"partitions":[{}]}}"#, partitions.join(","));
     query(&[
         "examples/faulty",
         &text,

@@ -4,10 +4,40 @@ use frond_testkit::{Nats, Proxy};
 use serde_json::Value;
 
 use super::kit::{Folder, frond};
-use super::{count, sleepers, worker_with};
+use super::{QUERIES, count, query, sleepers, sleepers_of, worker};
 
 /// Leaves of a query.
 const LEAVES: usize = 30;
+
+#[test]
+fn a_query_tells_which_workers_it_had_and_what_their_loss_cost() {
+    let Some(nats) = Nats::start() else { return };
+    let mut killed = worker(&nats, "killed");
+    let _other = worker(&nats, "other");
+    let folder = Folder::new();
+    let recording = folder.path("run.ndjson");
+    // Long enough that none has ended when the worker is killed.
+    let asked = sleepers_of(&nats, 4, 5000).args(["--format", "json", "--record"]).arg(&recording);
+    let mut asked = asked.start();
+    asked.wait_for(r#""worker":"killed""#);
+    killed.signal("KILL");
+    let answer = asked.end().expect(0).json();
+    let workers = &answer["coverage"]["workers"];
+    assert_eq!((workers["joined"].as_u64(), workers["lost"].as_u64()), (Some(2), Some(1)), "{workers}");
+    let attempts = |one: &Value| one["attempts"].as_u64().unwrap();
+    let named = workers["named"].as_array().unwrap();
+    assert_eq!(named.iter().map(attempts).sum::<u64>(), attempts(workers), "{workers}");
+    assert_eq!(attempts(workers), answer["coverage"]["attempts"]["started"].as_u64().unwrap());
+    assert_eq!((named[0]["name"].as_str(), named[1]["name"].as_str()), (Some("other"), Some("killed")), "{workers}");
+    assert_eq!(workers["attempts_lost"].as_u64(), Some(attempts(&named[1])), "{workers}");
+    let explained = frond(["explain"]).arg(&recording).run().expect(0).out();
+    let told = explained.lines().find(|line| line.starts_with("workers  ")).unwrap_or_else(|| panic!("{explained}"));
+    assert!(told.contains("2 joined, 1 lost") && told.contains("other ") && told.contains("killed "), "{told}");
+    let alone = query(QUERIES[0]).arg("--stats").run().expect(0);
+    assert!(!alone.err().contains("workers  "), "{}", alone.err());
+    let apart = query(QUERIES[0]).args(["--stats", "--workers", "2"]).run().expect(0);
+    assert!(apart.err().contains("workers  2 joined"), "{}", apart.err());
+}
 
 #[test]
 fn the_times_of_attempts_on_workers_are_those_that_they_took() {
