@@ -263,6 +263,10 @@ async fn a_worker_that_refuses_a_leaf_leaves_it_to_others() {
     let asked = cluster.ask(long(), integers(&[10, 10])).await;
     asked.is_whole(&[10, 10]);
     assert_eq!(cluster.workers.list()[0].refusals, ["it is not for me"]);
+    let told = ["the worker `w0` cannot run the leaf: it is not for me"];
+    assert_eq!(asked.coverage().notes, told);
+    // The next query is not even offered to it, and tells it all the same.
+    assert_eq!(cluster.ask(long(), integers(&[10, 10])).await.coverage().notes, told);
 }
 
 #[tokio::test(start_paused = true)]

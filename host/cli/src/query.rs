@@ -48,7 +48,6 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     let planned = PlanCell::default();
     let answer = ask_it(&runtime, args, &wired, request, &views, &planned);
     let absence = crew.as_ref().and_then(Crew::absence);
-    let refusals = crew.as_ref().map(Crew::refusals).unwrap_or_default();
     drop(crew);
     // Otherwise a guest stuck in unbounded host work would keep the process from ending.
     runtime.shutdown_background();
@@ -56,7 +55,6 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     let exit = finish(args, &answer, &views, &wired)?;
     if exit != Exit::Whole {
         out::warn(absence);
-        out::warn(refusals.into_iter().map(|why| format!("workers cannot run the leaf: {why}")));
     }
     if let Some(dir) = &args.capture_failures {
         capture::keep(dir, &wired, &planned, &query, &answer)?;

@@ -330,11 +330,12 @@ impl Work for Scatter {
         lock(&self.on_stored).push(hook);
     }
 
-    fn hear_of_workers(&self, news: WorkerNews) {
+    fn hear_of_workers(&self, news: WorkerNews<'_>) {
         match news {
-            WorkerNews::Joined(count) => self.workers_joined.fetch_add(count, Ordering::Relaxed),
-            WorkerNews::Lost => self.workers_lost.fetch_add(1, Ordering::Relaxed),
-        };
+            WorkerNews::Joined(count) => _ = self.workers_joined.fetch_add(count, Ordering::Relaxed),
+            WorkerNews::Lost => _ = self.workers_lost.fetch_add(1, Ordering::Relaxed),
+            WorkerNews::Refused { worker, why } => self.plan.notes().refused(worker, why),
+        }
     }
 
     fn only(&self) -> Option<&Partition> {

@@ -177,11 +177,18 @@ pub struct StoredAttempt {
 
 /// News of the workers that may run the leaves of a query.
 #[derive(Clone, Copy, Debug)]
-pub enum WorkerNews {
+pub enum WorkerNews<'a> {
     /// Workers are there, or have joined: their number.
     Joined(u64),
     /// A worker was lost.
     Lost,
+    /// A worker cannot run the query's leaf.
+    Refused {
+        /// Name of the worker.
+        worker: &'a str,
+        /// The reason, on one line.
+        why: &'a str,
+    },
 }
 
 /// Leaves of one query, as a runner sees them. A claimed attempt is started and ended, or given
@@ -205,7 +212,7 @@ pub trait Work: Send + Sync + Debug {
     fn on_stored(&self, _hook: StoredHook) {}
 
     /// Records news of the workers that may run the leaves.
-    fn hear_of_workers(&self, _news: WorkerNews) {}
+    fn hear_of_workers(&self, _news: WorkerNews<'_>) {}
 
     /// The partition of a query that has only one.
     fn only(&self) -> Option<&Partition>;

@@ -1,6 +1,5 @@
 //! Workers of a root: processes of this machine, and those that a broker knows.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -136,12 +135,6 @@ impl Crew {
             "no worker of the pool `{}` has joined\n(frond worker --nats URL --pool {0} starts one)",
             broker.pool
         ))
-    }
-
-    /// The reasons why workers cannot run leaves, each once.
-    #[must_use]
-    pub fn refusals(&self) -> BTreeSet<String> {
-        self.workers.list().into_iter().flat_map(|worker| worker.refusals).collect()
     }
 
     /// The workers.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frond_root::policy::credits::lease_time;
-use frond_root::{Done, Emission, FailureKind, Outcome};
+use frond_root::{Done, Emission, FailureKind, Outcome, WorkerNews};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::dealing::deal;
 use super::peer::{self, Held, Origin, Peer, Wrong};
-use super::shared::Shared;
+use super::shared::{Shared, State};
 use super::supplies::Supplies;
 use crate::carrier::Carrier;
 use crate::frames::{
@@ -266,11 +266,15 @@ impl Conversation {
         let Some(leaf) = state.known(self.number, &refuse.leaf).map(|query| query.source.leaf.clone()) else {
             return Ok(());
         };
-        let Some(peer) = state.peers.get_mut(&self.number).filter(|peer| !peer.refused.contains_key(&leaf)) else {
+        let State { peers, queries, .. } = &mut *state;
+        let Some(peer) = peers.get_mut(&self.number).filter(|peer| !peer.refused.contains_key(&leaf)) else {
             return Ok(());
         };
         let why = line(&refuse.why, MOST_REASON);
         tracing::warn!(worker = &*peer.name, why, "a worker cannot run a leaf");
+        for query in queries.iter().filter(|query| query.source.leaf == leaf) {
+            query.work.hear_of_workers(WorkerNews::Refused { worker: &peer.name, why: &why });
+        }
         peer.refused.insert(leaf, why);
         if peer.refused.len() > MOST_REFUSED { Err("refused too many leaves".to_owned()) } else { Ok(()) }
     }

@@ -83,7 +83,7 @@ impl Shared {
             let mut state = self.state.lock();
             state.next_query += 1;
             let query = Arc::new(query(state.next_query));
-            query.work.hear_of_workers(WorkerNews::Joined(state.staying().count() as u64));
+            state.introduce(&query);
             state.queries.add(query.clone(), Instant::now());
             query
         };
@@ -344,6 +344,16 @@ fn open(query: &Query) -> Open {
 }
 
 impl State {
+    /// Tells a new query of the workers that are there, and of those that cannot run its leaf.
+    fn introduce(&self, query: &Query) {
+        query.work.hear_of_workers(WorkerNews::Joined(self.staying().count() as u64));
+        for peer in self.staying() {
+            if let Some(why) = peer.refused.get(&query.source.leaf) {
+                query.work.hear_of_workers(WorkerNews::Refused { worker: &peer.name, why });
+            }
+        }
+    }
+
     /// Workers that do not drain.
     fn staying(&self) -> impl Iterator<Item = &Peer> {
         self.peers.values().filter(|peer| !peer.is_draining)

@@ -182,10 +182,15 @@ fn grants_are_the_workers_own() {
     let asked = folder
         .frond("query app")
         .arg(r#"{"query":{},"partitions":[{"key":"ok","data":""}]}"#)
-        .args(["--nats", &nats.url(), "--local", "false", "--deadline", "2s"])
+        .args(["--nats", &nats.url(), "--local", "false", "--deadline", "2s", "--format", "json"])
         .env("FROND_SECRET", "of the root")
         .run();
     assert_ne!(asked.code, Some(0), "{}", asked.out());
+    let why = "the worker `strict` cannot run the leaf: this worker does not allow its grants: \
+               the environment variable FROND_SECRET (`frond worker --allow FILE`";
+    let notes = &asked.json()["coverage"]["notes"];
+    assert!(notes[0].as_str().is_some_and(|note| note.starts_with(why)), "{notes}");
+    assert!(notes[1].is_null() && asked.err().contains("the worker `strict` cannot run"), "{}", asked.err());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use frond_testkit::{Nats, Proxy};
 use serde_json::Value;
 
 use super::kit::{Folder, frond};
-use super::{QUERIES, count, query, sleepers, sleepers_of, worker};
+use super::{QUERIES, count, query, sleepers, sleepers_of, worker_with};
 
 /// Leaves of a query.
 const LEAVES: usize = 30;
@@ -12,12 +12,13 @@ const LEAVES: usize = 30;
 #[test]
 fn a_query_tells_which_workers_it_had_and_what_their_loss_cost() {
     let Some(nats) = Nats::start() else { return };
-    let mut killed = worker(&nats, "killed");
-    let _other = worker(&nats, "other");
+    // One leaf at a time, so that each of both has some.
+    let mut killed = worker_with(&nats, "killed", &["--waiting", "0"]);
+    let _other = worker_with(&nats, "other", &["--waiting", "0"]);
     let folder = Folder::new();
     let recording = folder.path("run.ndjson");
     // Long enough that none has ended when the worker is killed.
-    let asked = sleepers_of(&nats, 4, 5000).args(["--format", "json", "--record"]).arg(&recording);
+    let asked = sleepers_of(&nats, 4, 3000).args(["--format", "json", "--record"]).arg(&recording);
     let mut asked = asked.start();
     asked.wait_for(r#""worker":"killed""#);
     killed.signal("KILL");
