@@ -161,6 +161,17 @@ impl Workers {
         self.shared.forget(held);
     }
 
+    /// Has queries carry a remark, for people, while no worker of a broker is there.
+    pub fn remark_if_absent(&self, remark: String) {
+        self.shared.state.lock().if_absent = Some(remark);
+    }
+
+    /// The remark on queries, if no worker of a broker is there.
+    #[must_use]
+    pub fn absence(&self) -> Option<String> {
+        self.shared.state.lock().absence().map(str::to_owned)
+    }
+
     /// All workers, in the order in which they joined.
     #[must_use]
     pub fn list(&self) -> Vec<WorkerView> {

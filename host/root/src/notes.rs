@@ -32,6 +32,8 @@ struct Remarks {
     /// Names of workers by the reason for which they refuse the leaf.
     refusals: BTreeMap<String, BTreeSet<String>>,
     refusals_omitted: bool,
+    /// Remark that workers are absent.
+    absence: Option<String>,
 }
 
 /// Inputs that one remark covers.
@@ -72,6 +74,11 @@ impl Notes {
         }
     }
 
+    /// Remarks that workers are absent, or removes that remark.
+    pub fn absent(&self, remark: Option<&str>) {
+        lock(&self.0).absence = remark.map(str::to_owned);
+    }
+
     /// All remarks: on inputs, each with its inputs, and on workers; both in the order of their texts.
     #[must_use]
     pub fn list(&self) -> Vec<String> {
@@ -84,6 +91,7 @@ impl Notes {
         if all.refusals_omitted {
             list.push("workers refuse the leaf for more reasons, which are not kept".to_owned());
         }
+        list.extend(all.absence.clone());
         list
     }
 }
@@ -146,6 +154,15 @@ mod tests {
         let list = notes.list();
         assert_eq!(list.len(), 1 + MAX_REFUSALS + 1, "inputs keep their place");
         assert!(list.iter().all(|note| note.chars().count() <= MAX_REASON + MAX_NAME + 50));
+    }
+
+    #[test]
+    fn the_absence_of_workers_is_told_as_long_as_it_lasts() {
+        let notes = Notes::default();
+        notes.absent(Some("nobody is here"));
+        assert_eq!(notes.list(), ["nobody is here"]);
+        notes.absent(None);
+        assert!(notes.list().is_empty());
     }
 
     #[test]

@@ -335,6 +335,7 @@ impl Work for Scatter {
             WorkerNews::Joined(count) => _ = self.workers_joined.fetch_add(count, Ordering::Relaxed),
             WorkerNews::Lost => _ = self.workers_lost.fetch_add(1, Ordering::Relaxed),
             WorkerNews::Refused { worker, why } => self.plan.notes().refused(worker, why),
+            WorkerNews::Absent(remark) => self.plan.notes().absent(remark),
         }
     }
 

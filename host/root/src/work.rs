@@ -189,6 +189,8 @@ pub enum WorkerNews<'a> {
         /// The reason, on one line.
         why: &'a str,
     },
+    /// Workers that should be there are not: a remark for people. `None` once one has joined.
+    Absent(Option<&'a str>),
 }
 
 /// Leaves of one query, as a runner sees them. A claimed attempt is started and ended, or given

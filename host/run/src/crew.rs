@@ -24,6 +24,9 @@ const FIRST_DELAY: Duration = Duration::from_millis(250);
 /// Longest delay between two tries to reach a broker.
 const MAX_DELAY: Duration = Duration::from_secs(5);
 
+/// Time after which a server logs that no worker of its broker has joined.
+const FIRST_WORKER: Duration = Duration::from_secs(5);
+
 /// Workers that a root wants.
 #[derive(Clone, Debug)]
 pub struct CrewSettings {
@@ -76,6 +79,9 @@ impl Crew {
         let workers = Workers::new(local, session);
         let processes = ProcessSettings { count: settings.processes, needs_wall: false };
         let processes = Processes::start(&processes, &workers)?;
+        if let Some(broker) = &settings.broker {
+            workers.remark_if_absent(absence(&broker.pool, settings.is_local || settings.processes > 0));
+        }
         let ending = CancellationToken::new();
         Ok(Self { workers, settings, _processes: processes, runtime: runtime.clone(), ending })
     }
@@ -93,6 +99,19 @@ impl Crew {
         Ok(())
     }
 
+    /// Logs it if no worker of the broker has joined some seconds from now.
+    fn watch_for_absence(&self) {
+        let workers = self.workers.clone();
+        let ending = self.ending.clone();
+        let watching = async move {
+            sleep(FIRST_WORKER).await;
+            if let Some(absence) = workers.absence() {
+                tracing::warn!("{absence}");
+            }
+        };
+        self.runtime.spawn(async move { ending.run_until_cancelled(watching).await });
+    }
+
     /// Hears the workers of the broker once it can be reached. Returns at once, also while it
     /// cannot be.
     ///
@@ -100,6 +119,10 @@ impl Crew {
     /// A broker that cannot be used although it is reached: further tries would fail the same way.
     pub async fn join_when_reached(self: &Arc<Self>) -> Result<(), RunError> {
         match self.join().await {
+            Ok(()) => {
+                self.watch_for_absence();
+                Ok(())
+            }
             Err(RunError::Broker(error)) if error.is_passing() => {
                 tracing::warn!("leaves do not run on workers until their broker can be reached: {error}");
                 let crew = Arc::downgrade(self);
@@ -107,7 +130,7 @@ impl Crew {
                 self.runtime.spawn(async move { ending.run_until_cancelled(join_later(crew)).await });
                 Ok(())
             }
-            result => result,
+            Err(error) => Err(error),
         }
     }
 
@@ -125,16 +148,6 @@ impl Crew {
         let credentials = broker.credentials.as_deref().map(|path| frond_files::read_text(path, MAX_CREDENTIALS));
         digest.add_whole(credentials.transpose().ok()?.unwrap_or_default().as_bytes());
         Some(Bytes::copy_from_slice(&digest.finish().0))
-    }
-
-    /// The reason why no worker of the broker runs leaves, if there is none.
-    #[must_use]
-    pub fn absence(&self) -> Option<String> {
-        let broker = self.settings.broker.as_ref().filter(|_| self.workers.list().is_empty())?;
-        Some(format!(
-            "no worker of the pool `{}` has joined\n(frond worker --nats URL --pool {0} starts one)",
-            broker.pool
-        ))
     }
 
     /// The workers.
@@ -164,11 +177,23 @@ async fn join_later(crew: Weak<Crew>) {
         delay = (delay * 2).min(MAX_DELAY);
         let Some(crew) = crew.upgrade() else { return };
         match crew.join().await {
-            Ok(()) => return tracing::info!("the broker of the workers is reached"),
+            Ok(()) => {
+                tracing::info!("the broker of the workers is reached");
+                return crew.watch_for_absence();
+            }
             Err(RunError::Broker(error)) if error.is_passing() => {}
             Err(error) => return tracing::error!("leaves do not run on workers: {error}"),
         }
     }
+}
+
+/// Remark that no worker of a pool is there. A root cannot see those of other pools.
+fn absence(pool: &str, has_others: bool) -> String {
+    let result = if has_others { "other slots run its leaves" } else { "leaves wait for one" };
+    format!(
+        "no worker of the pool `{pool}` has joined: {result} (`frond worker --nats URL --pool {pool}` starts one; for \
+         one that runs, compare its --pool and --nats with those here)"
+    )
 }
 
 /// Name of this host and process, for others.

@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) counters: Counters,
     pub(super) recalls: Recalls,
     pub(super) unstored: UnstoredAttempts,
+    /// Remark on queries while no worker of a broker is there.
+    pub(super) if_absent: Option<String>,
     next_peer: u64,
     next_query: u64,
     /// Time of the next look at all workers.
@@ -60,6 +62,7 @@ impl Shared {
             counters: Counters::default(),
             recalls: Recalls::default(),
             unstored: UnstoredAttempts::default(),
+            if_absent: None,
             next_peer: 0,
             next_query: 0,
             next_look: Instant::now(),
@@ -169,6 +172,9 @@ impl Shared {
         }
         state.peers.insert(number, peer);
         state.count_slots();
+        if state.absence().is_none() {
+            state.queries.iter().for_each(|query| query.work.hear_of_workers(WorkerNews::Absent(None)));
+        }
         drop(state);
         self.joined.notify_waiters();
         (number, dropped)
@@ -352,6 +358,12 @@ impl State {
                 query.work.hear_of_workers(WorkerNews::Refused { worker: &peer.name, why });
             }
         }
+        query.work.hear_of_workers(WorkerNews::Absent(self.absence()));
+    }
+
+    /// Remark that no worker of a broker is there, unless there is one.
+    pub(super) fn absence(&self) -> Option<&str> {
+        self.if_absent.as_deref().filter(|_| self.staying().all(|peer| peer.origin.process.is_none()))
     }
 
     /// Workers that do not drain.

@@ -4,7 +4,8 @@ use frond_testkit::{Nats, Proxy};
 use serde_json::Value;
 
 use super::kit::{Folder, frond};
-use super::{QUERIES, count, query, sleepers, sleepers_of, worker_with};
+use super::serving::{RAIL, Server};
+use super::{QUERIES, count, query, sleepers, sleepers_of, worker, worker_with};
 
 /// Leaves of a query.
 const LEAVES: usize = 30;
@@ -38,6 +39,44 @@ fn a_query_tells_which_workers_it_had_and_what_their_loss_cost() {
     assert!(!alone.err().contains("workers  "), "{}", alone.err());
     let apart = query(QUERIES[0]).args(["--stats", "--workers", "2"]).run().expect(0);
     assert!(apart.err().contains("workers  2 joined"), "{}", apart.err());
+}
+
+/// Remark on a query to this pool, which nobody is in.
+fn absence(pool: &str) -> String {
+    format!("no worker of the pool `{pool}` has joined: ")
+}
+
+#[test]
+fn a_pool_without_workers_is_told_early_and_with_the_answer() {
+    let Some(nats) = Nats::start() else { return };
+    let _worker = worker(&nats, "elsewhere");
+    let asked = |args: &[&str]| query(QUERIES[0]).args(["--nats", &nats.url(), "--pool", "gpu"]).args(args);
+    let here = asked(&["--format", "json"]).run().expect(0);
+    let notes = here.json()["coverage"]["notes"].clone();
+    let remark = format!("{}other slots run its leaves (`frond worker", absence("gpu"));
+    assert!(notes[0].as_str().is_some_and(|note| note.starts_with(&remark)) && notes[1].is_null(), "{notes}");
+    // Once early, and once with the answer.
+    assert_eq!(here.err().matches(&absence("gpu")).count(), 2, "{}", here.err());
+    let mut waiting = asked(&["--local", "false"]).start();
+    waiting.wait_for(&format!("{}leaves wait for one", absence("gpu")));
+    let _late = worker_with(&nats, "late", &["--pool", "gpu"]);
+    let ended = waiting.end().expect(0);
+    assert_eq!(ended.err().matches(&absence("gpu")).count(), 1, "it has joined: {}", ended.err());
+}
+
+#[test]
+fn a_server_tells_that_no_worker_of_its_pool_is_there() {
+    let Some(nats) = Nats::start() else { return };
+    let mut server = Server::start(&["--nats", &nats.url(), "--pool", "gpu"], "");
+    let (status, answer) = server.send("POST", "/v1/apps/rail/query?deadline=60s", RAIL);
+    assert_eq!(status, 200, "{answer}");
+    let list: Value = serde_json::from_str(&server.send("GET", "/v1/queries", "").1).unwrap();
+    let id = list["queries"][0]["id"].as_str().unwrap_or_else(|| panic!("{list}"));
+    let record: Value = serde_json::from_str(&server.send("GET", &format!("/v1/queries/{id}"), "").1).unwrap();
+    let notes = &record["coverage"]["notes"];
+    assert!(notes[0].as_str().is_some_and(|note| note.starts_with(&absence("gpu"))), "{record}");
+    server.running.wait_for(&absence("gpu"));
+    server.end().expect(0);
 }
 
 #[test]

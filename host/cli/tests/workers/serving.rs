@@ -102,7 +102,7 @@ fn names(workers: &[Value]) -> Vec<&str> {
     workers.iter().map(|worker| worker["name"].as_str().unwrap()).collect()
 }
 
-const RAIL: &str = r#"{"from":"London","budget":60}"#;
+pub(super) const RAIL: &str = r#"{"from":"London","budget":60}"#;
 const PI: &str = r#"{"seed":1}"#;
 
 #[test]
