@@ -34,7 +34,7 @@ use link::{Events, Link};
 use names::{ANY, Subjects};
 
 pub use discovery::VERSION;
-pub use error::NatsError;
+pub use error::{NatsError, Role};
 pub use names::{PeerId, PeerName};
 pub use root_side::RootSide;
 pub use worker_side::WorkerSide;
@@ -74,6 +74,17 @@ pub struct Options {
     pub credentials: Option<PathBuf>,
     /// File with the root certificates of the server, in PEM form. It makes TLS mandatory.
     pub ca: Option<PathBuf>,
+}
+
+impl Options {
+    /// User in words, for messages.
+    fn who(&self) -> String {
+        match (&self.credentials, &self.user) {
+            (Some(path), _) => format!("the credentials in `{}`", path.display()),
+            (None, Some(user)) => format!("the user `{user}`"),
+            (None, None) => "connections without a user".to_owned(),
+        }
+    }
 }
 
 impl fmt::Debug for Options {
@@ -140,11 +151,11 @@ pub async fn connect(options: &Options) -> Result<Nats, NatsError> {
     let servers = servers(&options.url)?;
     let url = servers.iter().map(shown).collect::<Vec<_>>().join(", ");
     let wants_tls = options.ca.is_some() || servers.iter().any(ServerAddr::tls_required);
-    let events = Events::new(url.clone());
+    let events = Events::new(url.clone(), options);
     let alive = Arc::new(());
     let settings = settings(events.clone(), Arc::downgrade(&alive)).require_tls(wants_tls);
     let settings = login(settings.tls_client_config(trust(options.ca.clone()).await?), options).await?;
-    let explain = |error: ConnectError| NatsError::explain(url.clone(), who(options), &error);
+    let explain = |error: ConnectError| NatsError::explain(url.clone(), options, &error);
     let client = match timeout(FIRST_CONNECTION, settings.connect(servers.as_slice())).await {
         Ok(connected) => connected.map_err(explain)?,
         Err(_) => return Err(NatsError::Silent { url }),
@@ -186,15 +197,6 @@ fn shown(server: &ServerAddr) -> String {
 
 fn is_local(server: &ServerAddr) -> bool {
     server.host() == "localhost" || server.host().parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// User in words, for messages.
-fn who(options: &Options) -> String {
-    match (&options.credentials, &options.user) {
-        (Some(path), _) => format!("the credentials in `{}`", path.display()),
-        (None, Some(user)) => format!("the user `{user}`"),
-        (None, None) => "connections without a user".to_owned(),
-    }
 }
 
 /// Settings that all connections share.
