@@ -472,6 +472,29 @@ pub struct Ended {
     /// Time from the begin to the end. `None` from a worker that does not tell it.
     #[prost(uint64, optional, tag = "14")]
     pub lasted: Option<u64>,
+    /// Time in which the leaf's code was fetched and loaded, if the attempt waited for it.
+    #[prost(message, optional, tag = "15")]
+    pub code: Option<Span>,
+    /// Reads of its content from the root.
+    #[prost(message, optional, tag = "16")]
+    pub pulls: Option<Pulls>,
+}
+
+/// Reads of an attempt's content from the root.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Pulls {
+    /// Time from the begin of the first one to the end of the last.
+    #[prost(message, required, tag = "1")]
+    pub span: Span,
+    /// Time that all of them took.
+    #[prost(uint64, tag = "2")]
+    pub waited: u64,
+    /// Number of reads.
+    #[prost(uint64, tag = "3")]
+    pub reads: u64,
+    /// Bytes that were read.
+    #[prost(uint64, tag = "4")]
+    pub bytes: u64,
 }
 
 /// Span of time, by its distances from the end of an attempt.

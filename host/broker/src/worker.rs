@@ -352,7 +352,10 @@ impl Session {
         let waiting = queries.iter().filter_map(|query| self.inboxes.get(query));
         match result {
             Ok(runner) => {
-                waiting.for_each(|query| runner.attach(query.inbox.clone() as Arc<dyn Work>));
+                waiting.for_each(|query| {
+                    query.inbox.has_loaded();
+                    runner.attach(query.inbox.clone() as Arc<dyn Work>);
+                });
                 self.leaves.insert(leaf.clone(), Leaf::Ready(runner));
             }
             Err(why) => {

@@ -19,6 +19,7 @@ use crate::plan::Partition;
 use crate::request::{Memo, Tenant};
 use crate::share::{PieceSizes, Share};
 use crate::waits::Waits;
+use crate::worker_times::WorkerTimes;
 
 /// The least time left for an attempt to start: with less, it could not end in time.
 pub const MIN_TIME: Duration = Duration::from_millis(2);
@@ -81,6 +82,8 @@ pub struct Outcome {
     pub log: Vec<String>,
     /// Number of earlier calls that the same instance served; 0 for a fresh instance.
     pub earlier: u32,
+    /// Times on the worker that ran it; `None` for this process, or if the worker did not report.
+    pub on_worker: Option<Box<WorkerTimes<Instant>>>,
     /// True if the worker was lost together with the attempt. That is no fault of the leaf, so it
     /// costs neither an attempt nor a retry, unless it happens again and again.
     pub is_worker_lost: bool,
@@ -124,6 +127,7 @@ impl Outcome {
             usage: Usage::default(),
             log: Vec::new(),
             earlier: 0,
+            on_worker: None,
             is_worker_lost: false,
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::frames::{
     self, AttemptOf, Emitted, FileOf, GivenBack, Lease, MOST_GIVEN_BACK, MOST_TIME, More, Open, Order, Said, Started,
     StoredPartial, Unit, Waits, owned,
 };
-use crate::outcome::{micros, to_frame};
+use crate::outcome::{LeafTimes, micros, to_frame};
 use crate::session::FrameSender;
 
 /// Bytes queued for a root above which no partials are handed over before the end of a leaf.
@@ -72,6 +72,10 @@ pub(super) struct Inbox {
     query: u64,
     /// Time from which the worker's clock counts in this session.
     opened: Instant,
+    /// Time at which the query was opened, and its leaf's code was asked for.
+    created: Instant,
+    /// Time at which the code was there, if it was not at once.
+    loaded: OnceLock<Instant>,
     bytes: Bytes,
     tenant: Tenant,
     background: Option<u32>,
@@ -113,6 +117,8 @@ impl Inbox {
         Arc::new(Self {
             query,
             opened,
+            created: Instant::now(),
+            loaded: OnceLock::new(),
             bytes: owned(bytes),
             tenant: Tenant { caller: caller.into(), app: app.into() },
             background: background.map(|weight| weight.max(1)),
@@ -129,6 +135,17 @@ impl Inbox {
             hooks: Mutex::default(),
             ended: Notify::new(),
         })
+    }
+
+    /// Notes that the leaf's code is there now.
+    pub(super) fn has_loaded(&self) {
+        self.loaded.get_or_init(Instant::now);
+    }
+
+    /// Begin and end of the loading, if an attempt whose order arrived at `received` waited for it.
+    fn loading(&self, received: Instant) -> Option<(Instant, Instant)> {
+        let loaded = self.loaded.get().filter(|loaded| **loaded > received)?;
+        Some((self.created, *loaded))
     }
 
     /// Takes attempts to run, which count in the load.
@@ -428,9 +445,16 @@ impl Work for Inbox {
     }
 
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant) {
-        let of_running = |running: &Running| (running.pulled.clone(), running.token.clone());
-        let (pulled, token) = self.running.lock().get(&ticket.id).map(of_running).unwrap_or_default();
+        let of_running = |running: &Running| (running.pulled.clone(), running.token.clone(), running.received);
+        let running = self.running.lock().get(&ticket.id).map(of_running);
+        let (pulled, token, received) = running.unwrap_or((None, Bytes::new(), now));
         pulled.iter().for_each(|pulled| pulled.close());
+        let times = LeafTimes {
+            began: ticket.claimed,
+            ended: now,
+            code: self.loading(received),
+            pulls: pulled.and_then(|pulled| pulled.times()),
+        };
         let part = ticket.share.as_ref().map(|share| share.end());
         if let (Some(cached), Ok(partial)) = (&self.cached, &outcome.result) {
             let units = ticket.share.as_ref().zip(part).and_then(|(share, part)| accounted(&part, share.leased_end()));
@@ -438,7 +462,7 @@ impl Work for Inbox {
             let bytes = partial.clone();
             cached.keep(ticket.id, RunPartial { units, bytes, ran: outcome.ran, has_ended: true, token });
         }
-        self.say(Said::Ended(to_frame(self.of(ticket.id), outcome, part, (ticket.claimed, now))));
+        self.say(Said::Ended(to_frame(self.of(ticket.id), outcome, part, &times)));
         self.forget(ticket.id);
     }
 

@@ -174,8 +174,8 @@ impl Conversation {
 
     fn ended(&self, ended: Ended) -> Result<(), Wrong> {
         let of = ended.of;
-        let (claimed, now) = self.peer(&of, |peer| peer.ended(&ended, Instant::now()))?;
-        let mut outcome = from_frame(Ended { partial: owned(ended.partial), ..ended }, claimed, now);
+        let times = self.peer(&of, |peer| peer.ended(&ended, Instant::now()))?;
+        let mut outcome = from_frame(Ended { partial: owned(ended.partial), ..ended }, &times);
         let is_cancelled = outcome.result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Cancelled);
         let is_needed = self.held(&of, |held| Ok(held.query.work.stop(held.ticket.id).is_none()))?;
         if is_cancelled && is_needed {
@@ -183,7 +183,7 @@ impl Conversation {
             outcome = Outcome::with_its_worker(outcome.ran, "its worker stopped it");
         }
         if let Some(held) = self.shared.release(self.number, &of, Some(outcome.ran)) {
-            held.end(outcome, now);
+            held.end(outcome, times.ended);
         }
         Ok(())
     }

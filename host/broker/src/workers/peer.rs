@@ -16,6 +16,7 @@ use super::watch::{Pause, Schedule, Verdict, patience};
 use crate::frames::{self, AttemptOf, Ended, Join, Leave, Said, Started};
 use crate::label::{MAX_LABEL, is_label, is_line};
 use crate::nats::PeerId;
+use crate::outcome::{HeardTimes, time};
 use crate::session::FrameSender;
 
 /// The most slots of one worker.
@@ -43,6 +44,8 @@ pub(super) struct Held {
     pub(super) ticket: Ticket,
     /// Time at which the leaf began.
     pub(super) started: Option<Instant>,
+    /// Time from the arrival of its order to its begin, if the worker tells it.
+    queued: Option<Duration>,
     /// True while the leaf waits without a slot.
     pub(super) is_waiting: bool,
     /// Times by which the worker must have acted on it.
@@ -246,6 +249,7 @@ impl Peer {
         self.pause.has_started();
         let began = self.clock.began(started, &held.ticket, now);
         held.started = Some(began);
+        held.queued = started.at.map(|_| time(started.queued));
         held.schedule.started(now);
         held.ticket.began = Some(began);
         held.ticket.worker = Some(self.name.clone());
@@ -253,14 +257,18 @@ impl Peer {
         Some(Ok((held.query.work.clone(), held.ticket.clone(), held.expiry())))
     }
 
-    /// Checks the end of an attempt, of which the root hears at `now`. Returns the times of its claim
-    /// and of its end. `None` if the worker does not have it.
-    pub(super) fn ended(&mut self, ended: &Ended, now: Instant) -> Option<Result<(Instant, Instant), Wrong>> {
+    /// Checks the end of an attempt, of which the root hears at `now`. Returns its times. `None` if the
+    /// worker does not have it.
+    pub(super) fn ended(&mut self, ended: &Ended, now: Instant) -> Option<Result<HeardTimes, Wrong>> {
         let held = self.held.get(&ended.of)?;
         let is_small = ended.partial.len() as u64 <= held.query.source.output;
         let began = held.started.filter(|_| is_small && held.took(ended));
         let wrong = || "ended an attempt in a way that cannot be".to_owned();
-        let times = |began| (held.ticket.claimed, self.clock.ended(began, ended.lasted, now));
+        let times = |began| {
+            let claimed = held.ticket.claimed;
+            let received = held.queued.map(|queued| began.checked_sub(queued).unwrap_or(claimed).max(claimed));
+            HeardTimes { claimed, received, ended: self.clock.ended(began, ended.lasted, now), heard: now }
+        };
         Some(began.map(times).ok_or_else(wrong))
     }
 
@@ -268,7 +276,7 @@ impl Peer {
     pub(super) fn hold(&mut self, of: AttemptOf, query: Arc<Query>, ticket: Ticket) {
         self.owed = self.owed.saturating_add(query.source.output);
         let schedule = Schedule::new(ticket.deadline, self.origin.is_expendable);
-        self.held.insert(of, Held { query, ticket, started: None, is_waiting: false, schedule });
+        self.held.insert(of, Held { query, ticket, started: None, queued: None, is_waiting: false, schedule });
     }
 
     /// Removes an attempt.

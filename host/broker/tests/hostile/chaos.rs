@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_broker::frames::{
-    AttemptOf, Code, Content, Drain, Emitted, Ended, GivenBack, Join, Lease, Leave, More, Need, Open, Pull, Refuse,
-    Return, Run, Said, Span, Started, Stop, Took, Waits,
+    AttemptOf, Code, Content, Drain, Emitted, Ended, GivenBack, Join, Lease, Leave, More, Need, Open, Pull, Pulls,
+    Refuse, Return, Run, Said, Span, Started, Stop, Took, Waits,
 };
 use frond_root::{Failure, FailureKind};
 use frond_testkit::ms;
@@ -74,11 +74,14 @@ fn end(spoils: bool) -> impl Strategy<Value = Said> {
     });
     let failure = if spoils { option::of(failure(true)).boxed() } else { failure(false).prop_map(Some).boxed() };
     let waits = vec((small(), small()).prop_map(|(began, ended)| Span { began, ended }), 0..30);
-    let times = (small(), small(), waits, option::of(any::<u64>()));
+    let span = || (any::<u64>(), any::<u64>()).prop_map(|(began, ended)| Span { began, ended });
+    let pulls = (span(), any::<u64>(), any::<u64>(), any::<u64>());
+    let pulls = pulls.prop_map(|(span, waited, reads, bytes)| Pulls { span, waited, reads, bytes });
+    let times = (small(), small(), waits, option::of(any::<u64>()), option::of(span()), option::of(pulls));
     let usage = (small(), small(), small(), small(), any::<u32>());
     let log = vec("[a-z\n]{0,10}", 0..5);
     (attempt(), partial(), failure, times, usage, log, option::weighted(0.9, took)).prop_map(
-        |(of, partial, failure, (ran, waited, waits, lasted), (fuel, memory, logged, output, earlier), log, took)| {
+        |(of, partial, failure, (ran, waited, waits, lasted, code, pulls), (fuel, memory, logged, output, earlier), log, took)| {
             Said::Ended(Ended {
                 of,
                 partial,
@@ -94,6 +97,8 @@ fn end(spoils: bool) -> impl Strategy<Value = Said> {
                 took,
                 output,
                 lasted,
+                code,
+                pulls,
             })
         },
     )

@@ -105,7 +105,7 @@ impl Stream {
         let part = None;
         self.at(
             ms,
-            EventKind::AttemptEnded { partition, attempt, slot, failure, usage, log, earlier, waited, waits, part },
+            EventKind::AttemptEnded { partition, attempt, slot, failure, usage, log, earlier, waited, waits, part, on_worker: None },
         )
     }
 
@@ -150,6 +150,7 @@ impl Stream {
                 waited: 0,
                 waits: Vec::new(),
                 part: Some(part),
+                on_worker: None,
             },
         )
     }
