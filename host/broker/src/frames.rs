@@ -1,13 +1,14 @@
 //! Frames between a root and a worker, as protobuf. A frame is one message of a
 //! [`session`](crate::session), so it arrives once and in order.
 //!
-//! Times are in microseconds and lengths of time, never points in time: each side has its own clock.
-//! The one exception, [`Started::at`], relates the attempts of one session to each other. The root
-//! owns the shares of all partitions, and leases their units to workers.
+//! Times are in microseconds and lengths of time, never points in time: each side has its own
+//! clock. The one exception, [`Started::at`], relates the attempts of one session to each other. The
+//! root owns the shares of all partitions, and leases their units to workers.
 
 mod fields;
 mod file;
 mod memo;
+mod report;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use prost::Message as _;
 pub use file::FileOf;
 pub use frond_root::policy::credits::MOST_AHEAD;
 pub use memo::{Forget, Held, KeptPartial, MemoOf, RangeOf, Recall};
+pub use report::{Pulls, Span, Took};
 
 /// The most bytes of one pull of a content.
 pub const MAX_PULL: u64 = 1 << 20;
@@ -478,48 +480,6 @@ pub struct Ended {
     /// Reads of its content from the root.
     #[prost(message, optional, tag = "16")]
     pub pulls: Option<Pulls>,
-}
-
-/// Reads of an attempt's content from the root.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct Pulls {
-    /// Time from the begin of the first one to the end of the last.
-    #[prost(message, required, tag = "1")]
-    pub span: Span,
-    /// Time that all of them took.
-    #[prost(uint64, tag = "2")]
-    pub waited: u64,
-    /// Number of reads.
-    #[prost(uint64, tag = "3")]
-    pub reads: u64,
-    /// Bytes that were read.
-    #[prost(uint64, tag = "4")]
-    pub bytes: u64,
-}
-
-/// Span of time, by its distances from the end of an attempt.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct Span {
-    /// Time from its begin to the end of the attempt.
-    #[prost(uint64, tag = "1")]
-    pub began: u64,
-    /// Time from its end to the end of the attempt.
-    #[prost(uint64, tag = "2")]
-    pub ended: u64,
-}
-
-/// Progress of a leaf with its share.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct Took {
-    /// Unit after the last that it took.
-    #[prost(uint64, tag = "1")]
-    pub taken: u64,
-    /// True if it needs no more.
-    #[prost(bool, tag = "2")]
-    pub is_skipped: bool,
-    /// True if it asked for a piece.
-    #[prost(bool, tag = "3")]
-    pub has_asked: bool,
 }
 
 /// Attempts are given back.

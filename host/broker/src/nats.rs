@@ -13,12 +13,12 @@ mod inlet;
 mod line;
 mod link;
 mod names;
+mod options;
 mod peers;
 mod root_side;
 mod task;
 mod worker_side;
 
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -36,6 +36,7 @@ use names::{ANY, Subjects};
 pub use discovery::VERSION;
 pub use error::{NatsError, Role};
 pub use names::{PeerId, PeerName};
+pub use options::Options;
 pub use root_side::RootSide;
 pub use worker_side::WorkerSide;
 
@@ -57,50 +58,6 @@ const UNWRITTEN: usize = 64;
 const UNROUTED: usize = 2048;
 /// Largest file of credentials, in bytes: a token and a key.
 const MAX_CREDENTIALS: u64 = 64 << 10;
-
-/// Settings of a connection to a NATS server.
-#[derive(Clone, Default)]
-pub struct Options {
-    /// URL such as `nats://host:4222` or `tls://host:4222`, without a user. Several URLs of one
-    /// cluster are separated by commas.
-    pub url: String,
-    /// Name of the pool: roots see the workers of their own pool only.
-    pub pool: String,
-    /// NATS user. It names a worker's subjects, also if the credentials are in a file.
-    pub user: Option<String>,
-    /// Password of the user.
-    pub password: Option<String>,
-    /// File with a user's token and key, as `nsc` writes it.
-    pub credentials: Option<PathBuf>,
-    /// File with the root certificates of the server, in PEM form. It makes TLS mandatory.
-    pub ca: Option<PathBuf>,
-}
-
-impl Options {
-    /// User in words, for messages.
-    fn who(&self) -> String {
-        match (&self.credentials, &self.user) {
-            (Some(path), _) => format!("the credentials in `{}`", path.display()),
-            (None, Some(user)) => format!("the user `{user}`"),
-            (None, None) => "connections without a user".to_owned(),
-        }
-    }
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, pool, user, password, credentials, ca } = self;
-        let password = password.as_ref().map(|_| "…");
-        f.debug_struct("Options")
-            .field("url", url)
-            .field("pool", pool)
-            .field("user", user)
-            .field("password", &password)
-            .field("credentials", credentials)
-            .field("ca", ca)
-            .finish()
-    }
-}
 
 /// Connection to a NATS server, for a root or a worker.
 #[derive(Debug)]

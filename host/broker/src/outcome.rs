@@ -102,8 +102,11 @@ pub(crate) fn to_frame(of: AttemptOf, outcome: Outcome, part: Option<Part>, time
     };
     let before = |at: Instant| micros(now.saturating_duration_since(at));
     let span = |(from, to): &(Instant, Instant)| Span { began: before(*from), ended: before(*to) };
-    let pulls = pulls.map(|PullTimes { from, to, waited, reads, bytes }| {
-        frames::Pulls { span: span(&(from, to)), waited, reads, bytes }
+    let pulls = pulls.map(|PullTimes { from, to, waited, reads, bytes }| frames::Pulls {
+        span: span(&(from, to)),
+        waited,
+        reads,
+        bytes,
     });
     Ended {
         of,

@@ -76,7 +76,5 @@ pub use scatter::Scatter;
 pub use services::Services;
 pub use share::{PieceSizes, Share};
 pub use tokio_util::sync::{CancellationToken, DropGuard};
-pub use work::{
-    AttemptId, Done, Emission, LeafRunner, Outcome, StopReason, StoredAttempt, Ticket, Work, WorkerNews,
-};
+pub use work::{AttemptId, Done, Emission, LeafRunner, Outcome, StopReason, StoredAttempt, Ticket, Work, WorkerNews};
 pub use worker_times::{PullTimes, WorkerTimes};

@@ -79,7 +79,8 @@ impl Notes {
         lock(&self.0).absence = remark.map(str::to_owned);
     }
 
-    /// All remarks: on inputs, each with its inputs, and on workers; both in the order of their texts.
+    /// All remarks: on inputs, each with its inputs, and on workers; both in the order of their
+    /// texts.
     #[must_use]
     pub fn list(&self) -> Vec<String> {
         let all = lock(&self.0);

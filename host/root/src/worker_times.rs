@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Times of an attempt on a worker, beside its begin and its end. In events they are in microseconds
-/// since the query's start. None is before the claim, or after the root heard of the end.
+/// Times of an attempt on a worker, beside its begin and its end. In events they are in
+/// microseconds since the query's start. None is before the claim, or after the root heard of the
+/// end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerTimes<T = u64> {
     /// Time at which the root claimed the attempt for the worker.
@@ -37,7 +38,7 @@ pub struct PullTimes<T = u64> {
 }
 
 impl<T: Copy> WorkerTimes<T> {
-    /// The same times in another form.
+    /// Brings the times into another form.
     #[must_use]
     pub fn map<U>(&self, form: impl Fn(T) -> U) -> WorkerTimes<U> {
         let pulls = self.pulls.map(|pulls| {

@@ -19,7 +19,8 @@ use crate::machine::Machine;
 const MOST_LEAVES: usize = 64;
 
 /// Remedy for grants that a worker does not allow.
-const ALLOW: &str = "(`frond worker --allow FILE` allows the [grants] of a frond.toml; processes of `--workers` have none)";
+const ALLOW: &str =
+    "(`frond worker --allow FILE` allows the [grants] of a frond.toml; processes of `--workers` have none)";
 /// Remedy for what a worker cannot read.
 const VERSIONS: &str = "(run the same version of frond on both sides)";
 
@@ -214,8 +215,8 @@ impl Shared {
         if name(settings, component) != *leaf {
             return Err("its code is not what its name says".to_owned());
         }
-        let read: LeafSettings =
-            serde_json::from_slice(settings).map_err(|error| format!("its settings cannot be read: {error} {VERSIONS}"))?;
+        let read: LeafSettings = serde_json::from_slice(settings)
+            .map_err(|error| format!("its settings cannot be read: {error} {VERSIONS}"))?;
         let LeafSettings { limits, deterministic, instance, grants, is_unmetered } = read;
         if is_unmetered && !self.runs_unmetered {
             return Err("this worker runs no leaf that only the end of its process can stop".to_owned());

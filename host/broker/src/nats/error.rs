@@ -8,7 +8,7 @@ use async_nats::{ConnectError, ConnectErrorKind};
 use frond_tls::{TrustError, rustls};
 use rustls::CertificateError;
 
-use super::Options;
+use super::options::Options;
 
 /// Reason why there is no connection to a NATS server, or none that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -67,9 +67,9 @@ pub enum NatsError {
         /// The server.
         url: String,
     },
-    /// What listens at the address does not greet a client.
+    /// The process at the address does not greet a client as NATS servers do.
     #[error(
-        "what listens at {url} does not greet as a NATS server: {why}\n(check that host and port are those for clients, and that its `tls` section has no `handshake_first`)"
+        "the process at {url} does not greet as a NATS server: {why}\n(check that host and port are those for clients, and that its `tls` section has no `handshake_first`)"
     )]
     Mute {
         /// The address.
@@ -222,7 +222,10 @@ fn tls_remedy(options: &Options, error: Option<&rustls::Error>) -> String {
             "use a host in the URL that the server's certificate names, or have one issued for this host".to_owned()
         }
         (Some(rustls::Error::InvalidCertificate(_)), Some(ca)) => {
-            format!("check that `{}` has the root that issued the server's certificate, and that both are valid", ca.display())
+            format!(
+                "check that `{}` has the root that issued the server's certificate, and that both are valid",
+                ca.display()
+            )
         }
         (Some(rustls::Error::InvalidCertificate(_)), None) => {
             "name a file with the root that issued the server's certificate: --nats-ca FILE, or `workers.ca` in the \

@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::Options;
 use super::error::{NatsError, Role};
+use super::options::Options;
 
 /// Time for which a message may wait to be published. After it the message is lost.
 const PUBLISH_TIME: Duration = Duration::from_secs(1);

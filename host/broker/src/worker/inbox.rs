@@ -1,32 +1,32 @@
 //! Leaves of a root's query, as the slots of a worker see them. What the slots report goes to the
 //! root, which decides.
 
+mod attempts;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::ledger::PartialRange;
-use frond_root::share::{Part, Share, Stretch};
-use frond_root::{
-    AttemptId, Content, Done, Emission, Grain, Limit, Outcome, Partition, PieceSizes, StopReason, Tenant, Ticket,
-    Units, Work,
-};
+use frond_root::share::Share;
+use frond_root::{AttemptId, Done, Emission, Outcome, Partition, StopReason, Tenant, Ticket, Work};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::content::{InlineContent, PulledContent, Pulls};
+use attempts::{OrderReader, Running, Waiting, accounted};
+
+use super::content::Pulls;
 use super::load::Load;
-use super::located::{FileReach, LocatedContent};
+use super::located::FileReach;
 use super::partial_cache::{CachedRun, RunPartial};
 use crate::frames::{
-    self, AttemptOf, Emitted, FileOf, GivenBack, Lease, MOST_GIVEN_BACK, MOST_TIME, More, Open, Order, Said, Started,
-    StoredPartial, Unit, Waits, owned,
+    self, AttemptOf, Emitted, GivenBack, Lease, MOST_GIVEN_BACK, More, Open, Order, Said, Started, StoredPartial,
+    Waits, owned,
 };
 use crate::outcome::{LeafTimes, micros, to_frame};
 use crate::session::FrameSender;
@@ -38,34 +38,6 @@ const MOST_UNREAD: usize = 2 << 30;
 
 /// Function that a runner registers.
 type Hook = Box<dyn Fn() + Send + Sync>;
-
-/// Attempt that no slot has claimed.
-struct Waiting {
-    id: AttemptId,
-    /// Time at which its order arrived.
-    received: Instant,
-    deadline: Instant,
-    limit: Limit,
-    partition: Partition,
-    /// The partition's content, if it is read from the root.
-    pulled: Option<Arc<PulledContent>>,
-    share: Option<Arc<Share>>,
-    token: Bytes,
-}
-
-/// Attempt that a slot runs.
-struct Running {
-    share: Option<Arc<Share>>,
-    pulled: Option<Arc<PulledContent>>,
-    /// Time at which its order arrived.
-    received: Instant,
-    /// Time of the claim.
-    claimed: Instant,
-    /// The leaf that waits for more units.
-    waker: Option<Waker>,
-    /// Token of the attempt, for what is kept of it.
-    token: Bytes,
-}
 
 /// Leaves of one query.
 pub(super) struct Inbox {
@@ -80,9 +52,7 @@ pub(super) struct Inbox {
     tenant: Tenant,
     background: Option<u32>,
     sender: FrameSender,
-    pulls: Arc<Pulls>,
-    /// Files that are read in place of pulls, if the worker has any.
-    files: Option<Arc<dyn FileReach>>,
+    orders: OrderReader,
     load: Arc<Load>,
     /// Keeps what the root has not stored, if the query has a memo.
     cached: Option<CachedRun>,
@@ -123,8 +93,7 @@ impl Inbox {
             tenant: Tenant { caller: caller.into(), app: app.into() },
             background: background.map(|weight| weight.max(1)),
             sender,
-            pulls,
-            files,
+            orders: OrderReader { query, pulls, files },
             load,
             cached,
             waiting: Mutex::default(),
@@ -150,49 +119,10 @@ impl Inbox {
 
     /// Takes attempts to run, which count in the load.
     pub(super) fn take(&self, orders: Vec<Order>, now: Instant) {
-        let taken: Vec<_> = orders.into_iter().map(|order| self.waiting(order, now)).collect();
+        let taken: Vec<_> = orders.into_iter().map(|order| self.orders.waiting(order, now)).collect();
         self.waiting.lock().extend(taken);
         if self.is_closed() {
             self.give_waiting_back();
-        }
-    }
-
-    fn waiting(&self, order: Order, now: Instant) -> Waiting {
-        let id = AttemptId { partition: order.partition, number: order.number };
-        let grain = match order.unit() {
-            Unit::Byte => Grain::Byte,
-            Unit::Integer => Grain::Integer,
-            Unit::Whole => Grain::Whole,
-        };
-        let units = Units { count: order.units, grain };
-        let size = order.size;
-        let share = order.share.map(|of| {
-            let sizes = if of.is_fixed { PieceSizes::Fixed } else { PieceSizes::Timed };
-            let share = Share::new(units, Stretch { begin: of.begin, end: of.end, ..Stretch::whole(0) }, sizes);
-            share.leased(of.leased, of.end);
-            Arc::new(share)
-        });
-        let pull = || Arc::new(PulledContent::new(self.pulls.clone(), self.of(id), size, units, share.clone()));
-        let pulled = order.content.is_none().then(pull);
-        let content: Arc<dyn Content> = match (order.content, &pulled) {
-            (None, Some(pulled)) => self.located(order.file, pulled),
-            (bytes, _) => Arc::new(InlineContent { bytes: bytes.unwrap_or_default(), size, units }),
-        };
-        let partition = Partition { key: order.key.into(), weight: order.weight.max(1), content };
-        let left = Duration::from_micros(order.left).min(MOST_TIME);
-        let deadline = now + left;
-        let time = Limit::time(frond_root::Scope::Query, left);
-        let limit = order.limit.parse().map_or(time, |key| Limit { key, value: order.limit_value });
-        Waiting { id, received: now, deadline, limit, partition, pulled, share, token: owned(order.token) }
-    }
-
-    /// Content that is pulled, unless the worker has its file.
-    fn located(&self, file: Option<FileOf>, pulled: &Arc<PulledContent>) -> Arc<dyn Content> {
-        let piece = file.map(|file| file.piece(pulled.size()));
-        let file = self.files.as_ref().zip(piece).and_then(|(files, piece)| files.content(&piece));
-        match file {
-            Some(file) => Arc::new(LocatedContent::new(file, pulled.clone())),
-            None => pulled.clone(),
         }
     }
 
@@ -312,16 +242,6 @@ impl Inbox {
             cached.keep(id, partial);
         }
     }
-}
-
-/// Units that the partial of a success accounts for; `None` for a whole partition of which the leaf
-/// has kept nothing before. Skipped units end with the lease: the root may have cut the rest off.
-fn accounted(part: &Part, leased: u64) -> Option<PartialRange> {
-    let Part { units: of, stretch, kept, skipped, .. } = *part;
-    let end = part.done();
-    let is_plain = part.is_whole() && !skipped && kept <= stretch.begin;
-    let until = if skipped { stretch.end.min(leased).max(end) } else { end };
-    (!is_plain).then_some(PartialRange { begin: stretch.begin, end, until, of })
 }
 
 impl Work for Inbox {

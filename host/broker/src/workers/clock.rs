@@ -1,9 +1,10 @@
 //! Times of a worker's attempts on the root's clock.
 //!
-//! The offset between the two clocks is unknown, but bounded by each exchange: an order arrives after
-//! the root has claimed its attempt. The root uses the highest of these bounds. So an attempt lies as
-//! early as it can, behind its claim, and its end is not later than the root hears of it; and the
-//! attempts of one worker keep their distances. What does not fit is moved to where it does.
+//! The offset between the two clocks is unknown, but bounded by each exchange: an order arrives
+//! after the root has claimed its attempt. The root uses the highest of these bounds. So an attempt
+//! lies as early as it can, behind its claim, and its end is not later than the root hears of it;
+//! and the attempts of one worker keep their distances. Times that do not fit are moved to where
+//! they do.
 
 use frond_root::Ticket;
 use tokio::time::Instant;
@@ -16,8 +17,8 @@ use crate::outcome::{MAX_NUMBER, micros, time};
 pub(super) struct WorkerClock {
     /// Time on the root's clock from which times count here.
     base: Instant,
-    /// The worker's clock shows 0 at this time, in microseconds from `base`, or later. `None` before
-    /// the first attempt.
+    /// The worker's clock shows 0 at this time, in microseconds from `base`, or later. `None`
+    /// before the first attempt.
     zero: Option<i64>,
 }
 

@@ -150,11 +150,7 @@ impl Conversation {
     }
 
     /// Has the worker act on an attempt, if it has that one.
-    fn peer<T>(
-        &self,
-        of: &AttemptOf,
-        act: impl FnOnce(&mut Peer) -> Option<Result<T, Wrong>>,
-    ) -> Result<T, Wrong> {
+    fn peer<T>(&self, of: &AttemptOf, act: impl FnOnce(&mut Peer) -> Option<Result<T, Wrong>>) -> Result<T, Wrong> {
         let found = self.with(act).flatten();
         found.unwrap_or_else(|| Err(format!("spoke of an attempt that it does not have: {of:?}")))
     }

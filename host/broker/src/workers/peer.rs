@@ -64,8 +64,8 @@ impl Held {
         self.schedule.expiry(self.query.stopped.get().copied())
     }
 
-    /// True if the worker can have come as far with the attempt's share as it says. The share is then
-    /// set to that.
+    /// True if the worker can have come as far with the attempt's share as it says. The share is
+    /// then set to that.
     fn took(&self, ended: &Ended) -> bool {
         match (&self.ticket.share, ended.took) {
             (Some(share), Some(took)) => share.settle(took.taken, took.is_skipped, took.has_asked),
@@ -257,14 +257,14 @@ impl Peer {
         Some(Ok((held.query.work.clone(), held.ticket.clone(), held.expiry())))
     }
 
-    /// Checks the end of an attempt, of which the root hears at `now`. Returns its times. `None` if the
-    /// worker does not have it.
+    /// Checks the end of an attempt, of which the root hears at `now`. Returns its times. `None` if
+    /// the worker does not have it.
     pub(super) fn ended(&mut self, ended: &Ended, now: Instant) -> Option<Result<HeardTimes, Wrong>> {
         let held = self.held.get(&ended.of)?;
         let is_small = ended.partial.len() as u64 <= held.query.source.output;
         let began = held.started.filter(|_| is_small && held.took(ended));
         let wrong = || "ended an attempt in a way that cannot be".to_owned();
-        let times = |began| {
+        let times = |began: Instant| {
             let claimed = held.ticket.claimed;
             let received = held.queued.map(|queued| began.checked_sub(queued).unwrap_or(claimed).max(claimed));
             HeardTimes { claimed, received, ended: self.clock.ended(began, ended.lasted, now), heard: now }

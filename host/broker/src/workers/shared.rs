@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_root::{LeafRunner, Memo, Outcome, Ticket, WorkerNews};
+use frond_root::{LeafRunner, Outcome, Ticket, WorkerNews};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::drained::Drained;
-use super::memo_key::MemoKey;
+use super::orders::open;
 use super::peer::{Held, MAX_WORKER_SLOTS, Origin, Peer, Recipient, Wrong};
 use super::queries::{Queries, Query};
 use super::recall::Recalls;
 use super::tally::Counters;
 use super::unstored::UnstoredAttempts;
 use super::watch::{Verdict, next_look};
-use crate::frames::{self, AttemptOf, Join, MAX_INLINE, MemoOf, Open, Return, Said, Stop};
+use crate::frames::{self, AttemptOf, Join, MAX_INLINE, Return, Said, Stop};
 use crate::session::{FrameSender, Lost, Settings};
 
 /// Workers and queries of a root.
@@ -333,20 +333,6 @@ const NONE: frond_root::AttemptId = frond_root::AttemptId { partition: u32::MAX,
 
 pub(super) fn attempt_of(query: &Query, ticket: &Ticket) -> AttemptOf {
     AttemptOf { query: query.number, partition: ticket.id.partition, number: ticket.id.number }
-}
-
-fn open(query: &Query) -> Open {
-    let tenant = query.work.tenant();
-    let memo_of = |memo: &Memo| MemoOf { id: MemoKey::new(memo.key.clone()).id(), epoch: memo.epoch };
-    Open {
-        query: query.number,
-        leaf: query.source.leaf.clone(),
-        bytes: query.work.query().clone(),
-        caller: tenant.caller.to_string(),
-        app: tenant.app.to_string(),
-        background: query.work.background(),
-        memo: query.work.memo().map(memo_of),
-    }
 }
 
 impl State {

@@ -81,7 +81,15 @@ fn end(spoils: bool) -> impl Strategy<Value = Said> {
     let usage = (small(), small(), small(), small(), any::<u32>());
     let log = vec("[a-z\n]{0,10}", 0..5);
     (attempt(), partial(), failure, times, usage, log, option::weighted(0.9, took)).prop_map(
-        |(of, partial, failure, (ran, waited, waits, lasted, code, pulls), (fuel, memory, logged, output, earlier), log, took)| {
+        |(
+            of,
+            partial,
+            failure,
+            (ran, waited, waits, lasted, code, pulls),
+            (fuel, memory, logged, output, earlier),
+            log,
+            took,
+        )| {
             Said::Ended(Ended {
                 of,
                 partial,

@@ -157,7 +157,10 @@ async fn tls_needs_a_trusted_certificate_of_the_right_name() {
     // The system does not know the certificate. A plain URL does not keep a server from TLS.
     let error = failure(&options(&server)).await;
     assert!(error.starts_with("no secure connection to the NATS server at 127.0.0.1:"), "{error}");
-    assert!(error.contains("(name a file with the root that issued the server's certificate: --nats-ca FILE"), "{error}");
+    assert!(
+        error.contains("(name a file with the root that issued the server's certificate: --nats-ca FILE"),
+        "{error}"
+    );
     let wrong = Options { ca: Some(other), ..options(&server) };
     let error = failure(&wrong).await;
     assert!(error.contains("other.pem` has the root that issued the server's certificate"), "{error}");

@@ -105,7 +105,19 @@ impl Stream {
         let part = None;
         self.at(
             ms,
-            EventKind::AttemptEnded { partition, attempt, slot, failure, usage, log, earlier, waited, waits, part, on_worker: None },
+            EventKind::AttemptEnded {
+                partition,
+                attempt,
+                slot,
+                failure,
+                usage,
+                log,
+                earlier,
+                waited,
+                waits,
+                part,
+                on_worker: None,
+            },
         )
     }
 

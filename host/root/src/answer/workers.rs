@@ -14,8 +14,8 @@ const MOST_NAMES: usize = 1000;
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorkerAccount {
-    /// Workers that were there when the leaves began, or joined while they ran. One that joins again
-    /// counts again.
+    /// Workers that were there when the leaves began, or joined while they ran. One that joins
+    /// again counts again.
     pub joined: u64,
     /// Workers that were lost meanwhile, without a drain.
     pub lost: u64,
@@ -25,7 +25,8 @@ pub struct WorkerAccount {
     pub attempts_lost: u64,
     /// Units that were handed out once more because of that.
     pub units_redone: u64,
-    /// Workers with the most attempts, at most [`MAX_NAMED_WORKERS`], by falling number of attempts.
+    /// Workers with the most attempts, at most [`MAX_NAMED_WORKERS`], by falling number of
+    /// attempts.
     pub named: Vec<WorkerShare>,
     /// Number of workers with attempts that `named` leaves out.
     pub omitted: u64,

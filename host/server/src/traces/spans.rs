@@ -266,8 +266,8 @@ struct Step {
     attributes: Vec<KeyValue>,
 }
 
-/// Spans of what a worker did for an attempt that ended at `ended`: it loaded the code, had the attempt
-/// wait for a slot, ran it, and read its content from the root.
+/// Spans of what a worker did for an attempt that ended at `ended`: it loaded the code, had the
+/// attempt wait for a slot, ran it, and read its content from the root.
 fn steps(times: &WorkerTimes, began: &Began, ended: u64) -> Vec<Step> {
     let step = |name, from: u64, to: u64| Step {
         name,
@@ -361,7 +361,8 @@ mod tests {
             *worker = Some("w".to_owned());
         }
         let pulls = PullTimes { from: 55, to: 70, waited: 9, reads: 3, bytes: 4096 };
-        let times = WorkerTimes { claimed: 10, received: Some(20), code: Some((15, 40)), pulls: Some(pulls), heard: 99 };
+        let times =
+            WorkerTimes { claimed: 10, received: Some(20), code: Some((15, 40)), pulls: Some(pulls), heard: 99 };
         if let EventKind::AttemptEnded { on_worker, .. } = &mut ended {
             *on_worker = Some(Box::new(times));
         }

@@ -53,7 +53,7 @@ async fn what_a_worker_does_is_in_the_trace_of_its_query() {
     worker(&nats, "far").await;
     let workers = Workers { nats: Some(nats.url()), local: Some(false), ..Workers::default() };
     let served = Served::with(Config { traces: Some(url), workers, ..config() }).await;
-    let large = json!({ "key": "ok-1", "data": "x".repeat(LARGE), "weight": 1 });
+    let large = json!({ "key": "read-source-1", "data": "x".repeat(LARGE), "weight": 1 });
     let small = json!({ "key": "ok-0", "data": "", "weight": 1 });
     let asked = json!({ "query": {}, "partitions": [small, large] }).to_string();
     let trace = "0af7651916cd43dd8448eb211c80319c";

@@ -1,5 +1,5 @@
-//! Tests of the times of workers: those of an honest one are exact but for the way of its orders, and
-//! none is outside of what the root has seen.
+//! Tests of the times of workers: those of an honest one are exact but for the way of its orders,
+//! and none is outside of what the root has seen.
 
 use std::time::Duration;
 
@@ -70,8 +70,9 @@ fn a_clock_that_is_too_fast_loses_its_bound() {
     assert_eq!(hear(&mut clock, 1_002_300, 1_001_000, 1_001_200), base + us(1_001_100));
 }
 
-/// Attempt on the only slot of an honest worker: the time from the claim to the arrival of the order,
-/// the time without work before it begins, its length, and the time until the root hears of it.
+/// Attempt on the only slot of an honest worker: the time from the claim to the arrival of the
+/// order, the time without work before it begins, its length, and the time until the root hears of
+/// it.
 type Honest = (u64, u64, u64, u64);
 
 /// Any number, and those at which arithmetic breaks.
@@ -80,8 +81,8 @@ fn any_number() -> impl Strategy<Value = u64> {
 }
 
 proptest! {
-    /// The lengths are exact, attempts of a slot do not overlap, and those that were claimed together
-    /// are moved by no more than the way of their orders.
+    /// The lengths are exact, attempts of a slot do not overlap, and none is moved by more than the
+    /// way of its order.
     #[test]
     fn times_of_an_honest_worker_fit(
         offset in 0..1_000_000_000_u64,
