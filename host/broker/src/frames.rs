@@ -1,12 +1,14 @@
 //! Frames between a root and a worker, as protobuf. A frame is one message of a
 //! [`session`](crate::session), so it arrives once and in order.
 //!
-//! Times are in microseconds and always times left, never points in time: each side has its own
-//! clock. The root owns the shares of all partitions, and leases their units to workers.
+//! Times are in microseconds and lengths of time, never points in time: each side has its own
+//! clock. The one exception, [`Started::at`], relates the attempts of one session to each other. The
+//! root owns the shares of all partitions, and leases their units to workers.
 
 mod fields;
 mod file;
 mod memo;
+mod report;
 
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use prost::Message as _;
 pub use file::FileOf;
 pub use frond_root::policy::credits::MOST_AHEAD;
 pub use memo::{Forget, Held, KeptPartial, MemoOf, RangeOf, Recall};
+pub use report::{Pulls, Span, Took};
 
 /// The most bytes of one pull of a content.
 pub const MAX_PULL: u64 = 1 << 20;
@@ -378,6 +381,13 @@ pub struct Started {
     /// Slot of the worker.
     #[prost(uint32, tag = "2")]
     pub slot: u32,
+    /// Time of the begin on the worker's clock, which counts from any time before the session.
+    /// `None` from a worker that does not tell it.
+    #[prost(uint64, optional, tag = "3")]
+    pub at: Option<u64>,
+    /// Time from the arrival of the order to the begin.
+    #[prost(uint64, tag = "4")]
+    pub queued: u64,
 }
 
 /// An attempt waits without a slot, or runs on.
@@ -461,31 +471,15 @@ pub struct Ended {
     /// Bytes of the result.
     #[prost(uint64, tag = "13")]
     pub output: u64,
-}
-
-/// Span of time, by its distances from the end of an attempt.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct Span {
-    /// Time from its begin to the end of the attempt.
-    #[prost(uint64, tag = "1")]
-    pub began: u64,
-    /// Time from its end to the end of the attempt.
-    #[prost(uint64, tag = "2")]
-    pub ended: u64,
-}
-
-/// Progress of a leaf with its share.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct Took {
-    /// Unit after the last that it took.
-    #[prost(uint64, tag = "1")]
-    pub taken: u64,
-    /// True if it needs no more.
-    #[prost(bool, tag = "2")]
-    pub is_skipped: bool,
-    /// True if it asked for a piece.
-    #[prost(bool, tag = "3")]
-    pub has_asked: bool,
+    /// Time from the begin to the end. `None` from a worker that does not tell it.
+    #[prost(uint64, optional, tag = "14")]
+    pub lasted: Option<u64>,
+    /// Time in which the leaf's code was fetched and loaded, if the attempt waited for it.
+    #[prost(message, optional, tag = "15")]
+    pub code: Option<Span>,
+    /// Reads of its content from the root.
+    #[prost(message, optional, tag = "16")]
+    pub pulls: Option<Pulls>,
 }
 
 /// Attempts are given back.

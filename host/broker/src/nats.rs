@@ -13,15 +13,14 @@ mod inlet;
 mod line;
 mod link;
 mod names;
+mod options;
 mod peers;
 mod root_side;
 mod task;
 mod worker_side;
 
-use std::fmt;
-use std::io;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -35,8 +34,9 @@ use link::{Events, Link};
 use names::{ANY, Subjects};
 
 pub use discovery::{Greeted, VERSION};
-pub use error::NatsError;
+pub use error::{NatsError, Role};
 pub use names::{PeerId, PeerName};
+pub use options::{Options, read_secret};
 pub use root_side::RootSide;
 pub use worker_side::WorkerSide;
 
@@ -56,76 +56,6 @@ const UNWRITTEN: usize = 64;
 /// Most messages of one subscription that wait for the task that gives them to their carriers.
 /// Further ones are lost.
 const UNROUTED: usize = 2048;
-/// Largest file with a secret, in bytes: a password, or a token and a key.
-const MAX_SECRET: u64 = 64 << 10;
-/// Pool of roots and workers that name none.
-const DEFAULT_POOL: &str = "default";
-
-/// Settings of a connection to a NATS server.
-#[derive(Clone)]
-pub struct Options {
-    /// URL such as `nats://host:4222` or `tls://host:4222`, without a user. Several URLs of one
-    /// cluster are separated by commas.
-    pub url: String,
-    /// Name of the pool: roots see the workers of their own pool only.
-    pub pool: String,
-    /// NATS user. It names a worker's subjects, also if the credentials are in a file.
-    pub user: Option<String>,
-    /// Password of the user.
-    pub password: Option<String>,
-    /// File with a user's token and key, as `nsc` writes it.
-    pub credentials: Option<PathBuf>,
-    /// File with the root certificates of the server, in PEM form. It makes TLS mandatory.
-    pub ca: Option<PathBuf>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            url: String::new(),
-            pool: DEFAULT_POOL.to_owned(),
-            user: None,
-            password: None,
-            credentials: None,
-            ca: None,
-        }
-    }
-}
-
-impl Options {
-    /// Reads the file with the credentials, if there is one.
-    ///
-    /// # Errors
-    /// [`NatsError::Credentials`] for a file that cannot be read, or is larger than 64 KiB.
-    pub fn read_credentials(&self) -> Result<Option<String>, NatsError> {
-        let unreadable = |path: &Path, cause| NatsError::Credentials { path: path.to_path_buf(), cause };
-        let read = |path| read_secret(path).map_err(|cause| unreadable(path, cause));
-        self.credentials.as_deref().map(read).transpose()
-    }
-}
-
-/// Reads a file with a secret: a password or credentials.
-///
-/// # Errors
-/// A file that cannot be read, or is larger than 64 KiB.
-pub fn read_secret(path: &Path) -> io::Result<String> {
-    frond_files::read_text(path, MAX_SECRET)
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, pool, user, password, credentials, ca } = self;
-        let password = password.as_ref().map(|_| "…");
-        f.debug_struct("Options")
-            .field("url", url)
-            .field("pool", pool)
-            .field("user", user)
-            .field("password", &password)
-            .field("credentials", credentials)
-            .field("ca", ca)
-            .finish()
-    }
-}
 
 /// Connection to a NATS server, for a root or a worker.
 #[derive(Debug)]
@@ -176,11 +106,11 @@ pub async fn connect(options: &Options) -> Result<Nats, NatsError> {
     let servers = servers(&options.url)?;
     let url = servers.iter().map(shown).collect::<Vec<_>>().join(", ");
     let wants_tls = options.ca.is_some() || servers.iter().any(ServerAddr::tls_required);
-    let events = Events::new(url.clone());
+    let events = Events::new(url.clone(), options);
     let alive = Arc::new(());
     let settings = settings(events.clone(), Arc::downgrade(&alive)).require_tls(wants_tls);
     let settings = login(settings.tls_client_config(trust(options.ca.clone()).await?), options).await?;
-    let explain = |error: ConnectError| NatsError::explain(url.clone(), who(options), &error);
+    let explain = |error: ConnectError| NatsError::explain(url.clone(), options, &error);
     let client = match timeout(FIRST_CONNECTION, settings.connect(servers.as_slice())).await {
         Ok(connected) => connected.map_err(explain)?,
         Err(_) => return Err(NatsError::Silent { url }),
@@ -222,15 +152,6 @@ fn shown(server: &ServerAddr) -> String {
 
 fn is_local(server: &ServerAddr) -> bool {
     server.host() == "localhost" || server.host().parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// User in words, for messages.
-fn who(options: &Options) -> String {
-    match (&options.credentials, &options.user) {
-        (Some(path), _) => format!("the credentials in `{}`", path.display()),
-        (None, Some(user)) => format!("the user `{user}`"),
-        (None, None) => "connections without a user".to_owned(),
-    }
 }
 
 /// Settings that all connections share.

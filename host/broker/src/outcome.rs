@@ -7,10 +7,10 @@ use bytes::Bytes;
 use frond_root::quote::shortened;
 use frond_root::share::Part;
 use frond_root::waits::Waits;
-use frond_root::{Failure, FailureKind, Outcome, Usage};
+use frond_root::{Failure, FailureKind, Outcome, PullTimes, Usage, WorkerTimes};
 use tokio::time::Instant;
 
-use crate::frames::{AttemptOf, Ended, Span, Took};
+use crate::frames::{self, AttemptOf, Ended, Span, Took};
 
 /// The most bytes of a failure as JSON. One whose texts are bounded has fewer, also if each of
 /// their characters is escaped.
@@ -26,12 +26,18 @@ const MAX_LOG: usize = 256 << 10;
 /// Bytes that a log line counts beyond its own.
 const LINE: usize = 32;
 /// The largest number that a worker may report: programs that read it as JSON have no larger one.
-const MAX_NUMBER: u64 = 1 << 53;
+pub(crate) const MAX_NUMBER: u64 = 1 << 53;
 
 /// Microseconds of a time.
 #[must_use]
 pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A time of microseconds, of which no more than [`MAX_NUMBER`] count.
+#[must_use]
+pub(crate) fn time(micros: u64) -> Duration {
+    Duration::from_micros(micros.min(MAX_NUMBER))
 }
 
 /// Writes a failure, with bounded texts.
@@ -75,16 +81,33 @@ fn last_lines(mut log: Vec<String>) -> Vec<String> {
     log.split_off(log.len() - kept)
 }
 
-/// Writes an outcome.
+/// Times of an attempt at its worker.
+pub(crate) struct LeafTimes {
+    pub(crate) began: Instant,
+    pub(crate) ended: Instant,
+    /// Begin and end of the fetching and loading of the leaf's code, if the attempt waited for it.
+    pub(crate) code: Option<(Instant, Instant)>,
+    /// Reads of its content from the root.
+    pub(crate) pulls: Option<PullTimes<Instant>>,
+}
+
+/// Writes the outcome of an attempt.
 #[must_use]
-pub(crate) fn to_frame(of: AttemptOf, outcome: Outcome, part: Option<Part>, now: Instant) -> Ended {
-    let Outcome { result, ran, waits, usage, log, earlier, is_worker_lost: _ } = outcome;
+pub(crate) fn to_frame(of: AttemptOf, outcome: Outcome, part: Option<Part>, times: &LeafTimes) -> Ended {
+    let Outcome { result, ran, waits, usage, log, earlier, .. } = outcome;
+    let LeafTimes { began, ended: now, code, pulls } = *times;
     let (partial, failure) = match result {
         Ok(partial) => (partial, None),
         Err(failure) => (Bytes::new(), Some(failure_to_bytes(&failure))),
     };
     let before = |at: Instant| micros(now.saturating_duration_since(at));
     let span = |(from, to): &(Instant, Instant)| Span { began: before(*from), ended: before(*to) };
+    let pulls = pulls.map(|PullTimes { from, to, waited, reads, bytes }| frames::Pulls {
+        span: span(&(from, to)),
+        waited,
+        reads,
+        bytes,
+    });
     Ended {
         of,
         partial,
@@ -98,31 +121,52 @@ pub(crate) fn to_frame(of: AttemptOf, outcome: Outcome, part: Option<Part>, now:
         logged: usage.log,
         log: last_lines(log),
         earlier,
+        lasted: Some(before(began)),
+        code: code.as_ref().map(span),
+        pulls,
         took: part.map(|part| Took { taken: part.taken, is_skipped: part.skipped, has_asked: part.asked }),
     }
 }
 
-/// Reads the outcome of an attempt that was claimed at `since`. None of its times is longer than
-/// the time since then.
+/// Times of an attempt on a worker, as its root knows them when it hears of the end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeardTimes {
+    pub(crate) claimed: Instant,
+    /// Time at which the order arrived, if the worker tells it.
+    pub(crate) received: Option<Instant>,
+    pub(crate) ended: Instant,
+    pub(crate) heard: Instant,
+}
+
+/// Reads the outcome of an attempt. None of its times is longer than the time from its claim to its
+/// end, and none is outside of that.
 #[must_use]
-pub(crate) fn from_frame(ended: Ended, since: Instant, now: Instant) -> Outcome {
+pub(crate) fn from_frame(ended: Ended, times: &HeardTimes) -> Outcome {
     let Ended { partial, failure, ran, waited, waits, fuel, memory, output, logged, log, earlier, .. } = ended;
-    let most = now.saturating_duration_since(since);
-    let time = |micros: u64| Duration::from_micros(micros).min(most);
+    let HeardTimes { claimed, received, ended: now, heard } = *times;
+    let most = now.saturating_duration_since(claimed);
+    let time = |micros: u64| time(micros).min(most);
     let at = |before: u64| now.checked_sub(time(before)).unwrap_or(now);
-    let spans = waits.iter().filter(|span| span.began >= span.ended).map(|span| (at(span.began), at(span.ended)));
+    let between = |span: &Span| (span.began >= span.ended).then(|| (at(span.began), at(span.ended)));
     let number = |number: u64| number.min(MAX_NUMBER);
     let usage = Usage { fuel: number(fuel), memory: number(memory), output: number(output), log: number(logged) };
+    let pulls = ended.pulls.and_then(|pulls| {
+        let (from, to) = between(&pulls.span)?;
+        let waited = micros(time(pulls.waited));
+        Some(PullTimes { from, to, waited, reads: number(pulls.reads), bytes: number(pulls.bytes) })
+    });
+    let code = ended.code.as_ref().and_then(between);
     Outcome {
         result: match failure {
             None => Ok(partial),
             Some(failure) => Err(failure_of(&failure)),
         },
         ran: time(ran),
-        waits: Waits::summed(time(waited), spans),
+        waits: Waits::summed(time(waited), waits.iter().filter_map(between)),
         usage,
         log: last_lines(log),
         earlier,
+        on_worker: Some(Box::new(WorkerTimes { claimed, received, code, pulls, heard })),
         is_worker_lost: false,
     }
 }

@@ -110,8 +110,20 @@ pub async fn serve_one_of(
     let leaves = HashMap::new();
     let inboxes = HashMap::new();
     let recalls = Arc::new(Semaphore::new(MOST_RECALLS));
-    let mut session =
-        Session { sender, pulls, files, load, loader, cache, recalls, told, leaves, inboxes, is_draining: false };
+    let mut session = Session {
+        opened: Instant::now(),
+        sender,
+        pulls,
+        files,
+        load,
+        loader,
+        cache,
+        recalls,
+        told,
+        leaves,
+        inboxes,
+        is_draining: false,
+    };
     session.run(receiver, loaded, draining).await
 }
 
@@ -165,6 +177,8 @@ type LoadResult = (Bytes, LoadedLeaf);
 
 /// One session with a root.
 struct Session {
+    /// Time from which the worker's clock counts for this root.
+    opened: Instant,
     sender: FrameSender,
     pulls: Arc<Pulls>,
     files: Option<Arc<dyn FileReach>>,
@@ -276,7 +290,8 @@ impl Session {
         let leaf = Bytes::copy_from_slice(&open.leaf);
         let cached = open.memo.take().and_then(|memo| self.cache.open(memo));
         let files = self.files.clone();
-        let inbox = Inbox::new(open, self.sender.clone(), self.pulls.clone(), files, self.load.clone(), cached);
+        let load = self.load.clone();
+        let inbox = Inbox::new(open, self.opened, self.sender.clone(), self.pulls.clone(), files, load, cached);
         if let Some(runner) =
             self.loader.known(&leaf).filter(|_| !matches!(self.leaves.get(&leaf), Some(Leaf::Ready(_))))
         {
@@ -337,7 +352,10 @@ impl Session {
         let waiting = queries.iter().filter_map(|query| self.inboxes.get(query));
         match result {
             Ok(runner) => {
-                waiting.for_each(|query| runner.attach(query.inbox.clone() as Arc<dyn Work>));
+                waiting.for_each(|query| {
+                    query.inbox.has_loaded();
+                    runner.attach(query.inbox.clone() as Arc<dyn Work>);
+                });
                 self.leaves.insert(leaf.clone(), Leaf::Ready(runner));
             }
             Err(why) => {

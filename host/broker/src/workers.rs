@@ -5,6 +5,7 @@
 //! attempts are claimable again at once.
 
 mod absent;
+mod clock;
 mod conversation;
 mod dealing;
 mod drained;
@@ -111,6 +112,17 @@ impl Workers {
     /// Has workers forget what they kept: it is stored.
     pub fn forget(&self, held: &HeldPartials) {
         self.shared.forget(held);
+    }
+
+    /// Has queries carry a remark, for people, while no worker of a broker is there.
+    pub fn remark_if_absent(&self, remark: String) {
+        self.shared.state.lock().if_absent = Some(remark);
+    }
+
+    /// The remark on queries, if no worker of a broker is there.
+    #[must_use]
+    pub fn absence(&self) -> Option<String> {
+        self.shared.state.lock().absence().map(str::to_owned)
     }
 
     /// All workers, in the order in which they joined.

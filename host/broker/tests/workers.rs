@@ -7,6 +7,7 @@
     reason = "a mistake in a test stops it where it is"
 )]
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -283,6 +284,13 @@ async fn what_a_lost_worker_had_runs_elsewhere_and_costs_no_attempt() {
     asked.is_whole(&[400, 400, 400]);
     assert_eq!(cluster.workers.list().len(), 1);
     assert_eq!(asked.coverage().failures.get(&FailureKind::Lost), Some(&1));
+    let workers = asked.coverage().workers.as_deref().unwrap();
+    assert_eq!((workers.joined, workers.lost, workers.attempts_lost), (2, 1, 1), "{workers:?}");
+    assert_eq!(workers.attempts, asked.coverage().attempts.started, "no leaf runs elsewhere");
+    assert_eq!(workers.named.iter().map(|one| one.attempts).sum::<u64>(), workers.attempts, "{workers:?}");
+    // A lost worker has at most its lease to redo, and nothing else was redone.
+    assert_eq!(workers.units_redone, asked.coverage().units.redone);
+    assert!(workers.units_redone > 0, "{workers:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -291,6 +299,10 @@ async fn a_worker_that_refuses_a_leaf_leaves_it_to_others() {
     let asked = cluster.ask(long(), integers(&[10, 10])).await;
     asked.is_whole(&[10, 10]);
     assert_eq!(cluster.workers.list()[0].refusals, ["it is not for me"]);
+    let told = ["the worker `w0` cannot run the leaf: it is not for me"];
+    assert_eq!(asked.coverage().notes, told);
+    // The next query is not even offered to it, and tells it all the same.
+    assert_eq!(cluster.ask(long(), integers(&[10, 10])).await.coverage().notes, told);
 }
 
 #[tokio::test(start_paused = true)]
@@ -457,6 +469,37 @@ async fn what_happens_to_workers_is_counted() {
     let after = cluster.workers.tally();
     assert_eq!((after.joined, after.lost, after.attempts_lost), (2, 1, 1));
     assert!(ended(&after) > ended(&before), "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_of_workers_have_the_times_that_they_took() {
+    // Begin and end of a leaf of a few milliseconds are heard together, or in any distance.
+    let carriers = Chaos { delay: ms(1)..ms(40), ..Chaos::default() };
+    let cluster = Cluster::under(carriers).with(Some(leaves(1))).await.with(Some(leaves(2))).await;
+    let counts: Vec<_> = (1..60).map(|at| 1 + at * 7 % 11).collect();
+    let asked = cluster.ask(long(), integers(&counts)).await;
+    asked.is_whole(&counts);
+    let began = asked.record.all(|event| match event.kind {
+        EventKind::AttemptStarted { partition, attempt, slot, .. } => Some((partition, attempt, slot, event.at)),
+        _ => None,
+    });
+    let mut by_slot: BTreeMap<u32, Vec<(u64, u64)>> = BTreeMap::new();
+    for (partition, attempt, slot, start) in began {
+        let ended = asked.record.all(|event| match event.kind {
+            EventKind::AttemptEnded { partition: of, attempt: number, .. } if (of, number) == (partition, attempt) => {
+                Some(event.at)
+            }
+            _ => None,
+        });
+        by_slot.entry(slot).or_default().push((start, ended[0]));
+    }
+    let took: u64 = by_slot.values().flatten().map(|(start, end)| end - start).sum();
+    let units: u64 = counts.iter().sum();
+    assert!(took >= units * 1000, "{took} µs for {units} units");
+    for attempts in by_slot.values_mut() {
+        attempts.sort_unstable();
+        assert!(attempts.windows(2).all(|two| two[0].1 <= two[1].0), "a slot runs one leaf at a time: {attempts:?}");
+    }
 }
 
 /// Cuts a worker off for good.

@@ -12,7 +12,7 @@ use frond_app::App;
 use frond_root::{Answer, CancellationToken, Events, Listener, PartitionKey, Request};
 use frond_run::envelope::warning;
 use frond_run::laws::Laws;
-use frond_run::{Crew, Machine, Question, RunError, USUAL_SPARES, WaitLimits, Wired, ask, envelope, usual_slots, wire};
+use frond_run::{Machine, Question, RunError, USUAL_SPARES, WaitLimits, Wired, ask, envelope, usual_slots, wire};
 use tokio::runtime::Runtime;
 
 use self::capture::PlanCell;
@@ -48,17 +48,11 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     let views = Views::open(args)?;
     let planned = PlanCell::default();
     let answer = ask_it(&runtime, args, &wired, request, &views, &planned);
-    let absence = crew.as_ref().and_then(Crew::absence);
-    let refusals = crew.as_ref().map(Crew::refusals).unwrap_or_default();
     drop(crew);
     // Otherwise a guest stuck in unbounded host work would keep the process from ending.
     runtime.shutdown_background();
     let answer = answer?;
     let exit = finish(args, &answer, &views, &wired)?;
-    if exit != Exit::Whole {
-        out::warn(absence);
-        out::warn(refusals.into_iter().map(|why| format!("workers cannot run the leaf: {why}")));
-    }
     if let Some(dir) = &args.capture_failures {
         capture::keep(dir, &wired, &planned, &query, &answer)?;
     }

@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 
 use crate::args::{BrokerArgs, WorkerArgs, WorkersArgs};
 use crate::exit::{Exit, MachineFault};
+use crate::out;
 use crate::serve::log::Log;
 use crate::show::text::plural;
 use crate::signals::Endings;
@@ -135,5 +136,6 @@ pub(crate) fn crew(args: &WorkersArgs, machine: Machine, runtime: &Handle) -> an
     runtime.block_on(crew.join())?;
     // A query that has slots of its own, or gets workers later, can begin.
     runtime.block_on(crew.joined(FIRST_WORKER));
+    out::warn(crew.workers().absence());
     Ok((crew.on(machine), Some(crew)))
 }

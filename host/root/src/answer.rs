@@ -1,5 +1,7 @@
 //! Result of a query: the answer, always with the account of what is in it and what is missing.
 
+mod workers;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -9,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::failure::{Failure, FailureKind};
 use crate::ids::{PartitionKey, QueryId};
 use crate::request::Floor;
+
+pub(crate) use workers::WorkerCounts;
+pub use workers::{MAX_NAMED_WORKERS, WorkerAccount, WorkerShare};
 
 /// The most missing partitions that a report names. [`Coverage::missing_omitted`] counts the rest.
 pub const MAX_MISSING: usize = 100;
@@ -345,6 +350,9 @@ pub struct Coverage {
     /// Units of the partitions that were taken in parts.
     #[serde(default, skip_serializing_if = "UnitTally::is_empty")]
     pub units: UnitTally,
+    /// Workers that were there; `None` if there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<Box<WorkerAccount>>,
     /// Where the time went, in milliseconds.
     pub timings: Timings,
     /// The slowest stragglers, slowest first.

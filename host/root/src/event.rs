@@ -13,6 +13,7 @@ use crate::ids::{PartitionKey, QueryId};
 use crate::request::Floor;
 use crate::runner::Covered;
 use crate::share::Part;
+use crate::worker_times::WorkerTimes;
 
 /// Version of the recorded format. A reader refuses a newer one.
 pub const FORMAT_VERSION: u32 = 1;
@@ -170,6 +171,10 @@ pub enum EventKind {
         /// Part of the partition that the attempt had; `None` if it had and took all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         part: Option<EndedPart>,
+        /// Times on the worker that ran it; `None` for the root's own process, or if the worker did
+        /// not report.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on_worker: Option<Box<WorkerTimes>>,
     },
     /// A retry of a failed attempt is scheduled.
     RetryScheduled {

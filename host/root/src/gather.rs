@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::answer::{Attempts, Status, UnitTally, below_all};
+use crate::answer::{Attempts, Status, UnitTally, WorkerCounts, below_all};
 use crate::event::GatherEnd;
 use crate::failure::{Cause, Failure, FailureKind};
 use crate::ids::QueryId;
@@ -94,6 +94,7 @@ struct Account {
     failures: BTreeMap<FailureKind, u64>,
     /// Work on units: what was redone, saved and discarded.
     units: UnitTally,
+    workers: WorkerCounts,
     used: Duration,
     wasted: Duration,
     waited: Duration,
@@ -212,6 +213,17 @@ impl Gather {
         self.account.attempts.cuts += u64::from(is_cut);
     }
 
+    /// Records that a leaf began on the worker of this name.
+    pub fn started_on(&mut self, worker: &Arc<str>) {
+        self.account.workers.started(worker);
+    }
+
+    /// Records the workers that were there so far, and those of them that were lost.
+    pub fn had_workers(&mut self, joined: u64, lost: u64) {
+        self.account.workers.joined = joined;
+        self.account.workers.lost = lost;
+    }
+
     /// Records a partial of an earlier run, read from the journal: of these units, or of the whole
     /// partition.
     pub fn recalled(
@@ -254,6 +266,7 @@ impl Gather {
         actions: &mut Vec<Action>,
     ) {
         let ran = outcome.ran;
+        self.account.workers.attempts_lost += u64::from(outcome.is_worker_lost);
         let part = self.in_parts(partition, &outcome, &reached);
         outcome.is_worker_lost = outcome.is_worker_lost && self.is_forgiven(partition, part.as_ref());
         let Some(cell) = self.cells.get_mut(partition as usize) else {
@@ -284,6 +297,9 @@ impl Gather {
             }
             Err(failure) if outcome.is_worker_lost && running == 0 && self.rerun(partition, None, now, actions) => {
                 self.account.wasted += ran;
+                let again = reached.part.map_or(0, |part| length(&part.handed_out()));
+                self.account.units.redone += again;
+                self.account.workers.units_redone += again;
                 self.remember(partition, failure);
             }
             Err(failure) => {

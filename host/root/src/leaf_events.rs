@@ -62,6 +62,7 @@ impl LeafEvents {
                     waits: waits.collect(),
                     log: self.log_of(outcome),
                     part: part.map(|part| EndedPart::new(&part, is_success)).filter(|part| !part.is_plain(is_success)),
+                    on_worker: outcome.on_worker.as_ref().map(|times| Box::new(times.map(|at| self.since(at)))),
                 };
                 (at, ended)
             }

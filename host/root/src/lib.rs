@@ -56,6 +56,7 @@ pub mod share;
 pub mod sync;
 pub mod waits;
 pub mod work;
+pub mod worker_times;
 
 pub use answer::{Answer, Coverage, Reason, Status};
 pub use attempt::Attempt;
@@ -75,4 +76,5 @@ pub use scatter::Scatter;
 pub use services::Services;
 pub use share::{PieceSizes, Share};
 pub use tokio_util::sync::{CancellationToken, DropGuard};
-pub use work::{AttemptId, Done, Emission, LeafRunner, Outcome, StopReason, StoredAttempt, Ticket, Work};
+pub use work::{AttemptId, Done, Emission, LeafRunner, Outcome, StopReason, StoredAttempt, Ticket, Work, WorkerNews};
+pub use worker_times::{PullTimes, WorkerTimes};

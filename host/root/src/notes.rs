@@ -1,4 +1,4 @@
-//! Remarks on a query's inputs, for readers of a complete answer too. Bounded.
+//! Remarks on a query's inputs and workers, for readers of a complete answer too. Bounded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -12,6 +12,13 @@ pub const MAX_NAMED: usize = 3;
 /// The most characters of an input's name in a remark.
 pub const MAX_NAME: usize = 200;
 
+/// The most reasons for which workers refuse a leaf that one query keeps.
+pub const MAX_REFUSALS: usize = 5;
+/// The most characters of such a reason.
+pub const MAX_REASON: usize = 500;
+/// The most workers that are counted for one reason.
+const MOST_REFUSING: usize = 1000;
+
 /// Remarks of one query, collected from planning until the last content is read. Equal remarks on
 /// several inputs are merged.
 #[derive(Debug, Default)]
@@ -22,6 +29,11 @@ pub struct Notes(Mutex<Remarks>);
 struct Remarks {
     by_text: BTreeMap<String, Inputs>,
     omitted: u64,
+    /// Names of workers by the reason for which they refuse the leaf.
+    refusals: BTreeMap<String, BTreeSet<String>>,
+    refusals_omitted: bool,
+    /// Remark that workers are absent.
+    absence: Option<String>,
 }
 
 /// Inputs that one remark covers.
@@ -48,7 +60,27 @@ impl Notes {
         }
     }
 
-    /// All remarks in the order of their texts, each with its inputs.
+    /// Adds the reason for which the worker of this name refuses the query's leaf.
+    pub fn refused(&self, worker: &str, why: &str) {
+        let mut all = lock(&self.0);
+        let why: String = why.chars().take(MAX_REASON).collect();
+        if all.refusals.len() >= MAX_REFUSALS && !all.refusals.contains_key(&why) {
+            all.refusals_omitted = true;
+            return;
+        }
+        let workers = all.refusals.entry(why).or_default();
+        if workers.len() < MOST_REFUSING {
+            workers.insert(worker.chars().take(MAX_NAME).collect());
+        }
+    }
+
+    /// Remarks that workers are absent, or removes that remark.
+    pub fn absent(&self, remark: Option<&str>) {
+        lock(&self.0).absence = remark.map(str::to_owned);
+    }
+
+    /// All remarks: on inputs, each with its inputs, and on workers; both in the order of their
+    /// texts.
     #[must_use]
     pub fn list(&self) -> Vec<String> {
         let all = lock(&self.0);
@@ -56,8 +88,21 @@ impl Notes {
         if all.omitted > 0 {
             list.push(format!("{} more remarks on inputs are not kept", all.omitted));
         }
+        list.extend(all.refusals.iter().map(|(why, workers)| refusal(why, workers)));
+        if all.refusals_omitted {
+            list.push("workers refuse the leaf for more reasons, which are not kept".to_owned());
+        }
+        list.extend(all.absence.clone());
         list
     }
+}
+
+/// Remark on workers that refuse the leaf.
+fn refusal(why: &str, workers: &BTreeSet<String>) -> String {
+    let named = workers.iter().take(MAX_NAMED).cloned().collect();
+    let names = Inputs { named, count: workers.len() as u64 };
+    let noun = if workers.len() == 1 { "the worker" } else { "the workers" };
+    format!("{noun} {names} cannot run the leaf: {why}")
 }
 
 impl std::fmt::Display for Inputs {
@@ -87,6 +132,38 @@ mod tests {
         ["e", "d", "c"].iter().for_each(|name| notes.add("read as it is", name));
         notes.add("another", "a");
         assert_eq!(notes.list(), ["`a`: another", "`a`, `b`, `c` and 2 more: read as it is"]);
+    }
+
+    #[test]
+    fn a_reason_of_several_workers_is_told_once() {
+        let notes = Notes::default();
+        notes.refused("b", "no grants");
+        notes.refused("b", "no grants");
+        assert_eq!(notes.list(), ["the worker `b` cannot run the leaf: no grants"]);
+        ["a", "c", "d", "e"].iter().for_each(|worker| notes.refused(worker, "no grants"));
+        notes.refused("a", "another version");
+        notes.add("read as it is", "z");
+        let told = [
+            "`z`: read as it is",
+            "the worker `a` cannot run the leaf: another version",
+            "the workers `a`, `b`, `c` and 2 more cannot run the leaf: no grants",
+        ];
+        assert_eq!(notes.list(), told);
+        for reason in 0..10_000 {
+            notes.refused(&reason.to_string().repeat(1000), &format!("{reason} {}", "é".repeat(10_000)));
+        }
+        let list = notes.list();
+        assert_eq!(list.len(), 1 + MAX_REFUSALS + 1, "inputs keep their place");
+        assert!(list.iter().all(|note| note.chars().count() <= MAX_REASON + MAX_NAME + 50));
+    }
+
+    #[test]
+    fn the_absence_of_workers_is_told_as_long_as_it_lasts() {
+        let notes = Notes::default();
+        notes.absent(Some("nobody is here"));
+        assert_eq!(notes.list(), ["nobody is here"]);
+        notes.absent(None);
+        assert!(notes.list().is_empty());
     }
 
     #[test]

@@ -178,6 +178,7 @@ mod tests {
                 waited,
                 waits: Vec::new(),
                 part: None,
+                on_worker: None,
             }
         };
         let planned = EventKind::Planned { partitions: 3, weight: 9, leaf_deadline: 0, gather_deadline: 0 };
@@ -231,6 +232,7 @@ mod tests {
                 waited,
                 waits: Vec::new(),
                 part: None,
+                on_worker: None,
             };
             let took = Duration::from_micros(at - 1000 * u64::from(partition));
             assert_eq!(add(at, ended), Some(EndedAttempt { key: key(partition), took }));

@@ -12,6 +12,7 @@ mod emissions;
 mod order;
 mod report;
 mod shares;
+mod window;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
@@ -25,14 +26,14 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::limit::Limit;
 use crate::plan::{Partition, Plan};
 use crate::request::{Memo, Tenant};
-use crate::share::{PieceSizes, Stretch};
+use crate::share::Stretch;
 use crate::sync::lock;
-use crate::work::{AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, StoredHook, Ticket, Work};
+use crate::work::{AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, StoredHook, Ticket, Work, WorkerNews};
 
 pub use report::Report;
+pub use window::Window;
 
 use order::order;
 use shares::Shares;
@@ -91,6 +92,8 @@ pub struct Scatter {
     on_close: Mutex<Vec<Hook>>,
     on_cuttable: Mutex<Vec<Arc<dyn Fn() + Send + Sync>>>,
     on_stored: Mutex<Vec<StoredHook>>,
+    workers_joined: AtomicU64,
+    workers_lost: AtomicU64,
 }
 
 impl fmt::Debug for Scatter {
@@ -101,33 +104,6 @@ impl fmt::Debug for Scatter {
             .field("closed", &self.is_closed())
             .finish_non_exhaustive()
     }
-}
-
-/// Limits for a query's leaves.
-#[derive(Clone, Debug)]
-pub struct Window {
-    /// The most leaves at once.
-    pub slots: usize,
-    /// Time at which the last leaf is cut off.
-    pub leaf_deadline: Instant,
-    /// Limit behind `leaf_deadline`.
-    pub limit: Limit,
-    /// Time limit of one attempt.
-    pub leaf_time: Option<Duration>,
-    /// Bytes of partials in unread reports above which no more leaves start.
-    pub unread: u64,
-    /// True to start the heaviest partitions first, so that none of them starts last.
-    pub heaviest_first: bool,
-    /// Weight of a background query: see [`Request`](crate::Request).
-    pub background: Option<u32>,
-    /// Fair-share group: see [`Request`](crate::Request).
-    pub tenant: Tenant,
-    /// Sizes of the pieces; `None` if the leaves do not take their partitions piece by piece.
-    pub pieces: Option<PieceSizes>,
-    /// True if what running leaves keep is stored before they end.
-    pub stores: bool,
-    /// Key under which workers keep what is not stored: see [`Request`](crate::Request).
-    pub memo: Option<Memo>,
 }
 
 impl Scatter {
@@ -163,6 +139,8 @@ impl Scatter {
             on_close: Mutex::default(),
             on_cuttable: Mutex::default(),
             on_stored: Mutex::default(),
+            workers_joined: AtomicU64::new(0),
+            workers_lost: AtomicU64::new(0),
         })
     }
 
@@ -294,6 +272,11 @@ impl Scatter {
         lock(&self.again).push_back(again);
     }
 
+    /// Numbers of the workers that were there so far, and of those that were lost.
+    pub(crate) fn workers(&self) -> (u64, u64) {
+        (self.workers_joined.load(Ordering::Relaxed), self.workers_lost.load(Ordering::Relaxed))
+    }
+
     /// Starts or ends backpressure: held leaves do not start; running ones are not affected.
     pub fn hold(&self, held: bool) {
         self.held.store(held, Ordering::SeqCst);
@@ -319,6 +302,15 @@ impl Work for Scatter {
 
     fn on_stored(&self, hook: StoredHook) {
         lock(&self.on_stored).push(hook);
+    }
+
+    fn hear_of_workers(&self, news: WorkerNews<'_>) {
+        match news {
+            WorkerNews::Joined(count) => _ = self.workers_joined.fetch_add(count, Ordering::Relaxed),
+            WorkerNews::Lost => _ = self.workers_lost.fetch_add(1, Ordering::Relaxed),
+            WorkerNews::Refused { worker, why } => self.plan.notes().refused(worker, why),
+            WorkerNews::Absent(remark) => self.plan.notes().absent(remark),
+        }
     }
 
     fn only(&self) -> Option<&Partition> {
@@ -392,7 +384,8 @@ impl Work for Scatter {
         let whole = Stretch::whole(ticket.partition.content.units().count);
         let stretch = ticket.share.as_ref().map(|share| share.stretch()).filter(|stretch| *stretch != whole);
         let worker = ticket.worker.clone();
-        self.keep(slot, Report::Started { id, slot, at: now, stretch, cut_from, worker });
+        let at = ticket.began.unwrap_or(now);
+        self.keep(slot, Report::Started { id, slot, at, stretch, cut_from, worker });
     }
 
     fn wait(&self, _id: AttemptId) {

@@ -19,6 +19,7 @@ use crate::plan::Partition;
 use crate::request::{Memo, Tenant};
 use crate::share::{PieceSizes, Share};
 use crate::waits::Waits;
+use crate::worker_times::WorkerTimes;
 
 /// The least time left for an attempt to start: with less, it could not end in time.
 pub const MIN_TIME: Duration = Duration::from_millis(2);
@@ -53,6 +54,8 @@ pub struct Ticket {
     pub cut_from: Option<u32>,
     /// Name of the worker that runs it; `None` for this process.
     pub worker: Option<Arc<str>>,
+    /// Time at which the leaf began, if its runner hears of that later.
+    pub began: Option<Instant>,
 }
 
 /// Reason why a running attempt must stop.
@@ -79,6 +82,8 @@ pub struct Outcome {
     pub log: Vec<String>,
     /// Number of earlier calls that the same instance served; 0 for a fresh instance.
     pub earlier: u32,
+    /// Times on the worker that ran it; `None` for this process, or if the worker did not report.
+    pub on_worker: Option<Box<WorkerTimes<Instant>>>,
     /// True if the worker was lost together with the attempt. That is no fault of the leaf, so it
     /// costs neither an attempt nor a retry, unless it happens again and again.
     pub is_worker_lost: bool,
@@ -122,6 +127,7 @@ impl Outcome {
             usage: Usage::default(),
             log: Vec::new(),
             earlier: 0,
+            on_worker: None,
             is_worker_lost: false,
         }
     }
@@ -173,6 +179,24 @@ pub struct StoredAttempt {
     pub until: Option<u64>,
 }
 
+/// News of the workers that may run the leaves of a query.
+#[derive(Clone, Copy, Debug)]
+pub enum WorkerNews<'a> {
+    /// Workers are there, or have joined: their number.
+    Joined(u64),
+    /// A worker was lost.
+    Lost,
+    /// A worker cannot run the query's leaf.
+    Refused {
+        /// Name of the worker.
+        worker: &'a str,
+        /// The reason, on one line.
+        why: &'a str,
+    },
+    /// Workers that should be there are not: a remark for people. `None` once one has joined.
+    Absent(Option<&'a str>),
+}
+
 /// Leaves of one query, as a runner sees them. A claimed attempt is started and ended, or given
 /// back; [`Attempt`](crate::Attempt) sees to that.
 pub trait Work: Send + Sync + Debug {
@@ -192,6 +216,9 @@ pub trait Work: Send + Sync + Debug {
 
     /// Calls `hook` each time when attempts have been stored, if there is a memo.
     fn on_stored(&self, _hook: StoredHook) {}
+
+    /// Records news of the workers that may run the leaves.
+    fn hear_of_workers(&self, _news: WorkerNews<'_>) {}
 
     /// The partition of a query that has only one.
     fn only(&self) -> Option<&Partition>;
@@ -236,7 +263,7 @@ pub trait Work: Send + Sync + Debug {
     /// Calls `hook` when running attempts must stop; at once if they must already.
     fn on_stop(&self, hook: Box<dyn Fn() + Send + Sync>);
 
-    /// Records that the leaf began.
+    /// Records that the leaf began. The runner knows of it at `now`.
     fn start(&self, ticket: &Ticket, now: Instant);
 
     /// Records that a started attempt waits for something outside, such as an answer of an API: its
@@ -256,7 +283,7 @@ pub trait Work: Send + Sync + Debug {
     /// Forgets the emission of an attempt whose call is made again.
     fn retract(&self, id: AttemptId);
 
-    /// Ends a started attempt.
+    /// Ends a started attempt. It ended at `now`, or is given up then.
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant);
 
     /// Gives back an attempt that was not started: it can be claimed again, and costs nothing.
@@ -312,6 +339,7 @@ mod tests {
             share: None,
             cut_from: None,
             worker: None,
+            began: None,
         };
         let cut_off = |stop, at| {
             let outcome = Outcome::cut_off(&ticket, stop, Duration::ZERO, at);

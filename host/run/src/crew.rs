@@ -1,6 +1,5 @@
 //! Workers of a root: processes of this machine, and those that a broker knows.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -27,6 +26,9 @@ const MAX_DELAY: Duration = Duration::from_secs(5);
 const YOUTH: Duration = Duration::from_secs(2);
 /// Time within which the others join after the first one.
 const SETTLING: Duration = Duration::from_millis(300);
+
+/// Time after which a server logs that no worker of its broker has joined.
+const FIRST_WORKER: Duration = Duration::from_secs(5);
 
 /// Workers that a root wants.
 #[derive(Clone, Debug)]
@@ -103,6 +105,9 @@ impl Crew {
         let CrewSettings { processes: count, spares, .. } = settings;
         let processes = ProcessSettings { name: "process", count, spares, needs_wall: false };
         let processes = Processes::start(&processes, &workers)?;
+        if let Some(broker) = &settings.broker {
+            workers.remark_if_absent(absence(&broker.pool, settings.local_slots > 0 || settings.processes > 0));
+        }
         let ending = CancellationToken::new();
         let since = Mutex::new(Instant::now());
         Ok(Self { workers, settings, login, since, _processes: processes, runtime: runtime.clone(), ending })
@@ -122,6 +127,19 @@ impl Crew {
         Ok(())
     }
 
+    /// Logs it if no worker of the broker has joined some seconds from now.
+    fn watch_for_absence(&self) {
+        let workers = self.workers.clone();
+        let ending = self.ending.clone();
+        let watching = async move {
+            sleep(FIRST_WORKER).await;
+            if let Some(absence) = workers.absence() {
+                tracing::warn!("{absence}");
+            }
+        };
+        self.runtime.spawn(async move { ending.run_until_cancelled(watching).await });
+    }
+
     /// Hears the workers of the broker once it can be reached. Returns at once, also while it
     /// cannot be.
     ///
@@ -129,6 +147,10 @@ impl Crew {
     /// A broker that cannot be used although it is reached: further tries would fail the same way.
     pub async fn join_when_reached(self: &Arc<Self>) -> Result<(), RunError> {
         match self.join().await {
+            Ok(()) => {
+                self.watch_for_absence();
+                Ok(())
+            }
             Err(RunError::Broker(error)) if error.is_passing() => {
                 tracing::warn!("leaves do not run on workers until their broker can be reached: {error}");
                 let crew = Arc::downgrade(self);
@@ -136,7 +158,7 @@ impl Crew {
                 self.runtime.spawn(async move { ending.run_until_cancelled(join_later(crew)).await });
                 Ok(())
             }
-            result => result,
+            Err(error) => Err(error),
         }
     }
 
@@ -168,19 +190,7 @@ impl Crew {
         if self.workers.slots() > 0 {
             return None;
         }
-        Some(self.settings.broker.as_ref().map_or_else(
-            || "no worker process of this machine is ready".to_owned(),
-            |broker| {
-                let pool = &broker.pool;
-                format!("no worker of the pool `{pool}` is here\n(frond worker --nats URL --pool {pool} starts one)")
-            },
-        ))
-    }
-
-    /// The reasons why workers cannot run leaves, each once.
-    #[must_use]
-    pub fn refusals(&self) -> BTreeSet<String> {
-        self.workers.list().into_iter().flat_map(|worker| worker.refusals).collect()
+        Some(self.workers.absence().unwrap_or_else(|| "no worker process of this machine is ready".to_owned()))
     }
 
     /// The workers.
@@ -223,11 +233,23 @@ async fn join_later(crew: Weak<Crew>) {
         delay = (delay * 2).min(MAX_DELAY);
         let Some(crew) = crew.upgrade() else { return };
         match crew.join().await {
-            Ok(()) => return tracing::info!("the broker of the workers is reached"),
+            Ok(()) => {
+                tracing::info!("the broker of the workers is reached");
+                return crew.watch_for_absence();
+            }
             Err(RunError::Broker(error)) if error.is_passing() => {}
             Err(error) => return tracing::error!("leaves do not run on workers: {error}"),
         }
     }
+}
+
+/// Remark that no worker of a pool is there. A root cannot see those of other pools.
+fn absence(pool: &str, has_others: bool) -> String {
+    let result = if has_others { "other slots run its leaves" } else { "leaves wait for one" };
+    format!(
+        "no worker of the pool `{pool}` has joined: {result} (`frond worker --nats URL --pool {pool}` starts one; for \
+         one that runs, compare its --pool and --nats with those here)"
+    )
 }
 
 /// Name of this host and process, for others.

@@ -18,6 +18,12 @@ use crate::machine::Machine;
 /// The most leaves that a worker keeps loaded. The one that was used the longest ago goes first.
 const MOST_LEAVES: usize = 64;
 
+/// Remedy for grants that a worker does not allow.
+const ALLOW: &str =
+    "(`frond worker --allow FILE` allows the [grants] of a frond.toml; processes of `--workers` have none)";
+/// Remedy for what a worker cannot read.
+const VERSIONS: &str = "(run the same version of frond on both sides)";
+
 /// Name of this program's engine. Compiled code is shipped only to workers with the same one; the
 /// engine checks it again when it loads the code.
 #[must_use]
@@ -209,8 +215,8 @@ impl Shared {
         if name(settings, component) != *leaf {
             return Err("its code is not what its name says".to_owned());
         }
-        let read: LeafSettings =
-            serde_json::from_slice(settings).map_err(|error| format!("its settings cannot be read: {error}"))?;
+        let read: LeafSettings = serde_json::from_slice(settings)
+            .map_err(|error| format!("its settings cannot be read: {error} {VERSIONS}"))?;
         let LeafSettings { limits, deterministic, instance, grants, is_unmetered } = read;
         if is_unmetered && !self.runs_unmetered {
             return Err("this worker runs no leaf that only the end of its process can stop".to_owned());
@@ -238,11 +244,12 @@ impl Shared {
     /// Grants of a leaf here, if this worker allows what its app grants.
     fn granted(&self, grants: &Grants) -> Result<GuestGrants, String> {
         if !self.allowed.cover(grants) {
-            return Err(format!("this worker does not allow its grants: {}", excess(&self.allowed, grants)));
+            let excess = excess(&self.allowed, grants);
+            return Err(format!("this worker does not allow its grants: {excess} {ALLOW}"));
         }
         let (grants, unset) = with_env(grants, |name| std::env::var(name).ok());
         if let Some(unset) = unset.into_iter().next() {
-            return Err(unset);
+            return Err(format!("{unset} (set it where the worker is started)"));
         }
         let (grants, untrusted) = self.machine.with_trust(grants);
         untrusted.map_or(Ok(grants), Err)

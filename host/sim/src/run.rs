@@ -307,6 +307,7 @@ impl QueryRun {
                 waited: 0,
                 waits: Vec::new(),
                 part: None,
+                on_worker: None,
             });
         }
     }

@@ -1,10 +1,14 @@
 //! Reasons why a NATS server cannot be used, with the remedy.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use async_nats::{ConnectError, ConnectErrorKind};
 use frond_tls::{TrustError, rustls};
+use rustls::CertificateError;
+
+use super::options::Options;
 
 /// Reason why there is no connection to a NATS server, or none that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -63,23 +67,35 @@ pub enum NatsError {
         /// The server.
         url: String,
     },
+    /// The process at the address does not greet a client as NATS servers do.
+    #[error(
+        "the process at {url} does not greet as a NATS server: {why}\n(check that host and port are those for clients, and that its `tls` section has no `handshake_first`)"
+    )]
+    Mute {
+        /// The address.
+        url: String,
+        /// Cause of the failure.
+        why: String,
+    },
     /// The server does not accept the user.
-    #[error("the NATS server at {url} refuses {who}\n(check user and password, or the file with the credentials)")]
+    #[error("the NATS server at {url} refuses {who}\n({remedy})")]
     Login {
         /// The server.
         url: String,
         /// The user, in words.
         who: String,
+        /// Advice on what to do.
+        remedy: String,
     },
     /// The connection could not be secured.
-    #[error(
-        "no secure connection to the NATS server at {url}: {why}\n(the server must offer TLS, with a certificate that names the host of the URL and has a trusted root)"
-    )]
+    #[error("no secure connection to the NATS server at {url}: {why}\n({remedy})")]
     Tls {
         /// The server.
         url: String,
         /// Cause of the failure.
         why: String,
+        /// Advice on what to do.
+        remedy: String,
     },
     /// The server is too old.
     #[error("the NATS server at {url} has version {version}\n(update it: 2.11 is the oldest that works)")]
@@ -103,38 +119,119 @@ pub enum NatsError {
     },
     /// The server's permissions do not allow what is needed.
     #[error(
-        "the NATS server at {url} does not let this user do what it must: {why}\n(grant what host/docs/cluster/nats.conf grants)"
+        "the NATS server at {url} does not let {who} do what {role} of the pool `{pool}` must: {why}\n(log in with a user of {role}, whose permissions include this pool: host/docs/cluster/nats.conf has both kinds of users)"
     )]
     Forbidden {
         /// The server.
         url: String,
+        /// The user, in words.
+        who: String,
+        /// Its role.
+        role: Role,
+        /// Its pool.
+        pool: String,
         /// The server's own words.
         why: String,
     },
+}
+
+/// Role of a NATS user, which decides its permissions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It announces itself, and hears workers.
+    Root,
+    /// It hears roots.
+    Worker,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Root => "a root",
+            Self::Worker => "a worker",
+        })
+    }
 }
 
 impl NatsError {
     /// True if a later try may succeed without a change of the settings.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Silent { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Silent { .. } | Self::Mute { .. })
     }
 
-    /// Explains why the first connection failed. `who` names the user in words.
-    pub(super) fn explain(url: String, who: String, error: &ConnectError) -> Self {
+    /// Explains why the first connection failed.
+    pub(super) fn explain(url: String, options: &Options, error: &ConnectError) -> Self {
         let cause = std::error::Error::source(error);
         let why = cause.map_or_else(|| error.to_string(), ToString::to_string);
         let io = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
-        let is_tls = io.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>());
+        let tls = io.and_then(io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let is_cut_off = io.is_some_and(|io| matches!(io.kind(), io::ErrorKind::UnexpectedEof));
         match error.kind() {
             ConnectErrorKind::ServerParse => Self::Url { why },
-            ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => Self::Login { url, who },
+            ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                Self::Login { url, who: options.who(), remedy: login_remedy(options).to_owned() }
+            }
             ConnectErrorKind::TimedOut => Self::Silent { url },
-            ConnectErrorKind::Tls => Self::Tls { url, why },
-            ConnectErrorKind::Io if is_tls => Self::Tls { url, why },
+            ConnectErrorKind::Io if tls.is_some() => Self::Tls { url, why, remedy: tls_remedy(options, tls) },
+            ConnectErrorKind::Io if is_cut_off => Self::Tls { url, why, remedy: NO_TLS.to_owned() },
+            ConnectErrorKind::Tls => Self::Tls { url, why, remedy: tls_remedy(options, tls) },
+            ConnectErrorKind::Io if why.contains(NO_GREETING) => Self::Mute { url, why },
             ConnectErrorKind::Dns | ConnectErrorKind::Io | ConnectErrorKind::MaxReconnects => {
                 Self::Unreachable { url, why }
             }
         }
+    }
+}
+
+/// Part of the client's error about a server that does not greet.
+const NO_GREETING: &str = "expected INFO";
+
+/// Remedy for a server that does not speak TLS.
+const NO_TLS: &str = "if the server has no `tls` section, give it one; or, on a network that nobody else reads, use \
+                      `nats://` and no --nats-ca";
+
+/// Advice for a refused login.
+fn login_remedy(options: &Options) -> &'static str {
+    match (&options.credentials, &options.user, &options.password) {
+        (Some(_), ..) => "check that the file is of a user of this server, and that the user is not revoked",
+        (None, Some(_), Some(_)) => {
+            "check --nats-user, or `workers.user`, and its password in FROND_NATS_PASSWORD, or `workers.password-file`"
+        }
+        (None, Some(_), None) => {
+            "there is no password: put it into the environment variable FROND_NATS_PASSWORD, or name a file with it as \
+             `workers.password-file` in the server's settings"
+        }
+        (None, None, Some(_)) => {
+            "there is a password without a user: name the user with --nats-user, or `workers.user` in the server's \
+             settings"
+        }
+        (None, None, None) => {
+            "name a user with --nats-user and put its password into the environment variable FROND_NATS_PASSWORD, or name \
+             a file of `nsc` with --nats-credentials"
+        }
+    }
+}
+
+/// Advice for a connection that cannot be secured.
+fn tls_remedy(options: &Options, error: Option<&rustls::Error>) -> String {
+    match (error, &options.ca) {
+        (Some(rustls::Error::InvalidMessage(_)), _) => NO_TLS.to_owned(),
+        (Some(rustls::Error::InvalidCertificate(CertificateError::NotValidForName)), _)
+        | (Some(rustls::Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. })), _) => {
+            "use a host in the URL that the server's certificate names, or have one issued for this host".to_owned()
+        }
+        (Some(rustls::Error::InvalidCertificate(_)), Some(ca)) => {
+            format!(
+                "check that `{}` has the root that issued the server's certificate, and that both are valid",
+                ca.display()
+            )
+        }
+        (Some(rustls::Error::InvalidCertificate(_)), None) => {
+            "name a file with the root that issued the server's certificate: --nats-ca FILE, or `workers.ca` in the \
+             server's settings"
+                .to_owned()
+        }
+        _ => "the server must offer TLS 1.2 or 1.3, and ask for no certificate of its clients".to_owned(),
     }
 }

@@ -10,7 +10,8 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::error::NatsError;
+use super::error::{NatsError, Role};
+use super::options::Options;
 
 /// Time for which a message may wait to be published. After it the message is lost.
 const PUBLISH_TIME: Duration = Duration::from_secs(1);
@@ -23,6 +24,9 @@ const REFUSAL: &str = "Permissions Violation";
 #[derive(Debug)]
 pub(super) struct Events {
     url: String,
+    /// The user, in words.
+    who: String,
+    pool: String,
     /// Number of times that the connection was made.
     connects: watch::Sender<u64>,
     /// The last error about permissions.
@@ -31,8 +35,10 @@ pub(super) struct Events {
 
 impl Events {
     /// Makes the events of a connection to `url`.
-    pub(super) fn new(url: String) -> Arc<Self> {
-        Arc::new(Self { url, connects: watch::Sender::new(0), refusal: watch::Sender::new(None) })
+    pub(super) fn new(url: String, options: &Options) -> Arc<Self> {
+        let who = options.who();
+        let pool = options.pool.clone();
+        Arc::new(Self { url, who, pool, connects: watch::Sender::new(0), refusal: watch::Sender::new(None) })
     }
 
     /// Notes and logs an event.
@@ -47,9 +53,19 @@ impl Events {
                 // A refused announcement is refused each second: one line is enough.
                 let is_new = self.refusal.send_replace(Some(text.clone())).is_none_or(|last| last != *text);
                 if is_new {
-                    tracing::warn!(server = %self.url, "the NATS server forbids what Frond needs: {text}");
+                    tracing::warn!(
+                        server = %self.url,
+                        "the NATS server forbids {} what Frond needs: {text} (compare its permissions with those in \
+                         host/docs/cluster/nats.conf)",
+                        self.who
+                    );
                 }
             }
+            Event::ServerError(ServerError::AuthorizationViolation) => tracing::warn!(
+                server = %self.url,
+                "the NATS server refuses {}: has its password changed? (start this process again with the new one)",
+                self.who
+            ),
             Event::ServerError(error) => tracing::warn!(server = %self.url, "{error}"),
             other => tracing::debug!(server = %self.url, "{other}"),
         }
@@ -99,7 +115,7 @@ impl Link {
 
     /// Waits until the server has processed all earlier subscriptions. It is asked for an answer
     /// on `reply`, by a message to a subject that nobody hears.
-    pub(super) async fn confirm(&self, reply: Subject, unheard: Subject) -> Result<(), NatsError> {
+    pub(super) async fn confirm(&self, role: Role, reply: Subject, unheard: Subject) -> Result<(), NatsError> {
         let mut refusals = self.events.refusal.subscribe();
         let mut replies = self.subscribe(reply.clone()).await?;
         let asked = self.client.publish_with_reply(unheard, reply, Bytes::new()).await;
@@ -111,7 +127,10 @@ impl Link {
             () = sleep(CONFIRM_TIME) => return Err(NatsError::Silent { url: self.events.url.clone() }),
         }
         let refusal = refusals.borrow().clone();
-        refusal.map_or(Ok(()), |why| Err(NatsError::Forbidden { url: self.events.url.clone(), why }))
+        let Events { url, who, pool, .. } = &*self.events;
+        let forbidden =
+            |why| NatsError::Forbidden { url: url.clone(), who: who.clone(), role, pool: pool.clone(), why };
+        refusal.map_or(Ok(()), |why| Err(forbidden(why)))
     }
 
     fn unreachable(&self, error: &dyn std::error::Error) -> NatsError {

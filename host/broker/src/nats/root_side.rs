@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::discovery::{self, Greeted, Strangers};
-use super::error::NatsError;
+use super::error::{NatsError, Role};
 use super::line;
 use super::link::Link;
 use super::names::{self, PeerId, PeerName, Subjects};
@@ -45,7 +45,8 @@ impl RootSide {
         let prefix = subjects.of_root(id);
         let inbox = link.subscribe(format!("{prefix}*.*")).await?;
         let hellos = link.subscribe(subjects.hello()).await?;
-        link.confirm(prefix.trim_end_matches('.').into(), subjects.unheard_by_workers()).await?;
+        let reply = prefix.trim_end_matches('.').into();
+        link.confirm(Role::Root, reply, subjects.unheard_by_workers()).await?;
         let (met, strangers) = mpsc::channel(UNLISTED);
         let pool = subjects.pool().to_owned();
         let announcer = Announcer {

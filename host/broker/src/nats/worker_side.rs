@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::discovery::{self, Strangers};
-use super::error::NatsError;
+use super::error::{NatsError, Role};
 use super::line;
 use super::link::Link;
 use super::names::{ANY, PeerId, PeerName, Subjects};
@@ -44,7 +44,8 @@ impl WorkerSide {
         let prefix = subjects.of_worker(&user, id);
         let inbox = link.subscribe(format!("{prefix}*")).await?;
         let announcements = link.subscribe(subjects.roots()).await?;
-        link.confirm(prefix.trim_end_matches('.').into(), subjects.unheard_by_roots(&user, id)).await?;
+        let reply = prefix.trim_end_matches('.').into();
+        link.confirm(Role::Worker, reply, subjects.unheard_by_roots(&user, id)).await?;
         let again = Arc::new(Notify::new());
         let hello = discovery::greeting(id, name);
         let greeter = Greeter { link: link.clone(), subject: subjects.hello(), hello, again: again.clone() };

@@ -17,9 +17,18 @@ fn texts(failure: &Failure) -> usize {
 
 /// The outcome as a root reads it, of an attempt that was claimed `since`.
 fn sent(outcome: Outcome, since: Instant, now: Instant) -> Outcome {
-    let frame = encoded(Said::Ended(to_frame(AttemptOf::default(), outcome, None, now)));
+    sent_with(outcome, &LeafTimes { began: since, ended: now, code: None, pulls: None })
+}
+
+/// The outcome as a root reads it that hears of it at once.
+fn sent_with(outcome: Outcome, times: &LeafTimes) -> Outcome {
+    let frame = encoded(Said::Ended(to_frame(AttemptOf::default(), outcome, None, times)));
     let Ok(Some(Said::Ended(ended))) = decoded(frame) else { panic!("is the end of an attempt") };
-    from_frame(ended, since, now)
+    from_frame(ended, &heard(times.began, times.ended))
+}
+
+fn heard(since: Instant, now: Instant) -> HeardTimes {
+    HeardTimes { claimed: since, received: None, ended: now, heard: now }
 }
 
 #[test]
@@ -71,12 +80,31 @@ fn times_and_waits_are_within_those_of_the_attempt() {
     let waits: Vec<_> = (0..1000).map(|_| span(u64::MAX, 0)).chain([span(1, 2)]).collect();
     let most = u64::MAX;
     let ended = Ended { ran: most, waited: most, waits, fuel: most, memory: most, output: most, ..Ended::default() };
-    let outcome = from_frame(ended, since, now);
+    let outcome = from_frame(ended, &heard(since, now));
     assert_eq!((outcome.ran, outcome.waits.total()), (ms(100), ms(100)));
     assert_eq!(outcome.waits.spans(), vec![(since, now); MAX_WAITS]);
     assert_eq!(outcome.usage, Usage { fuel: MAX_NUMBER, memory: MAX_NUMBER, output: MAX_NUMBER, log: 0 });
     // Before the first instant there is none.
-    assert_eq!(from_frame(Ended { ran: most, ..Ended::default() }, now, since).ran, Duration::ZERO);
+    assert_eq!(from_frame(Ended { ran: most, ..Ended::default() }, &heard(now, since)).ran, Duration::ZERO);
+}
+
+#[test]
+fn times_of_code_and_content_arrive_as_they_are() {
+    let since = Instant::now();
+    let at = |time: u64| since + ms(time);
+    let pulls = PullTimes { from: at(20), to: at(60), waited: 15_000, reads: 3, bytes: 4096 };
+    let times = LeafTimes { began: since, ended: at(100), code: Some((at(5), at(15))), pulls: Some(pulls) };
+    let arrived = sent_with(Outcome::succeeded(Bytes::new(), ms(1), Usage::default()), &times);
+    let on_worker = *arrived.on_worker.unwrap();
+    assert_eq!((on_worker.code, on_worker.pulls), (Some((at(5), at(15))), Some(pulls)));
+    assert_eq!((on_worker.claimed, on_worker.received, on_worker.heard), (since, None, at(100)));
+    // Of a longer time only that within the attempt counts, and nothing of a time that runs backwards.
+    let most = u64::MAX;
+    let long = frames::Pulls { span: Span { began: most, ended: 0 }, waited: most, reads: most, bytes: most };
+    let lie = Ended { pulls: Some(long), code: Some(Span { began: 1, ended: most }), ..Ended::default() };
+    let on_worker = *from_frame(lie, &heard(since, at(100))).on_worker.unwrap();
+    let bounded = PullTimes { from: since, to: at(100), waited: 100_000, reads: MAX_NUMBER, bytes: MAX_NUMBER };
+    assert_eq!((on_worker.code, on_worker.pulls), (None, Some(bounded)));
 }
 
 proptest! {

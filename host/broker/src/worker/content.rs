@@ -8,12 +8,13 @@ use std::sync::{Arc, Weak};
 
 use bytes::{Bytes, BytesMut};
 use frond_root::share::Share;
-use frond_root::{Content, Failure, FailureKind, Grain, Units};
+use frond_root::{Content, Failure, FailureKind, Grain, PullTimes, Units};
 use parking_lot::{Condvar, Mutex};
+use tokio::time::Instant;
 
 use super::read_ahead::{Next, ReadAhead};
 use crate::frames::{self, AttemptOf, MOST_PULLED_AHEAD, Pull, Said, owned};
-use crate::outcome::failure_of;
+use crate::outcome::{failure_of, micros};
 use crate::session::FrameSender;
 
 /// Bytes that are read ahead beyond the end of an attempt's share, for its last record.
@@ -155,12 +156,28 @@ pub(super) struct PulledContent {
     share: Option<Arc<Share>>,
     /// `None` once the attempt has ended.
     reads: Mutex<Option<ReadAhead<Arc<PullAnswer>>>>,
+    times: Mutex<Option<PullTimes<Instant>>>,
 }
 
 impl PulledContent {
     /// Content of an attempt, with the attempt's share.
     pub(super) fn new(pulls: Arc<Pulls>, of: AttemptOf, size: u64, units: Units, share: Option<Arc<Share>>) -> Self {
-        Self { pulls, of, size, units, share, reads: Mutex::new(Some(ReadAhead::default())) }
+        Self { pulls, of, size, units, share, reads: Mutex::new(Some(ReadAhead::default())), times: Mutex::default() }
+    }
+
+    /// Times of all reads so far; `None` before the first.
+    pub(super) fn times(&self) -> Option<PullTimes<Instant>> {
+        *self.times.lock()
+    }
+
+    /// Notes a read that began at `from`.
+    fn note(&self, from: Instant, bytes: usize) {
+        let to = Instant::now();
+        let mut times = self.times.lock();
+        let PullTimes { from: first, waited, reads, bytes: before, .. } =
+            times.unwrap_or(PullTimes { from, to, waited: 0, reads: 0, bytes: 0 });
+        let waited = waited + micros(to.saturating_duration_since(from));
+        *times = Some(PullTimes { from: first, to, waited, reads: reads + 1, bytes: before + bytes as u64 });
     }
 
     /// Number under which the pool of threads knows reads of the content's file, if the worker has
@@ -250,7 +267,9 @@ impl Content for PulledContent {
         if end <= offset {
             return Ok(Bytes::new());
         }
+        let from = Instant::now();
         let pulled = self.pull(offset..end);
+        self.note(from, pulled.as_ref().map_or(0, Bytes::len));
         if pulled.is_err() {
             self.reads.lock().iter_mut().for_each(ReadAhead::reset);
         }

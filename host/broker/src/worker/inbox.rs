@@ -1,34 +1,34 @@
 //! Leaves of a root's query, as the slots of a worker see them. What the slots report goes to the
 //! root, which decides.
 
+mod attempts;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::ledger::PartialRange;
-use frond_root::share::{Part, Share, Stretch};
-use frond_root::{
-    AttemptId, Content, Done, Emission, Grain, Limit, Outcome, Partition, PieceSizes, StopReason, Tenant, Ticket,
-    Units, Work,
-};
+use frond_root::share::Share;
+use frond_root::{AttemptId, Done, Emission, Outcome, Partition, StopReason, Tenant, Ticket, Work};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::content::{InlineContent, PulledContent, Pulls};
+use attempts::{OrderReader, Running, Waiting, accounted};
+
+use super::content::Pulls;
 use super::load::Load;
-use super::located::{FileReach, LocatedContent};
+use super::located::FileReach;
 use super::partial_cache::{CachedRun, RunPartial};
 use crate::frames::{
-    self, AttemptOf, Emitted, FileOf, GivenBack, Lease, MOST_GIVEN_BACK, MOST_TIME, More, Open, Order, Said, Started,
-    StoredPartial, Unit, Waits, owned,
+    self, AttemptOf, Emitted, GivenBack, Lease, MOST_GIVEN_BACK, More, Open, Order, Said, Started, StoredPartial,
+    Waits, owned,
 };
-use crate::outcome::to_frame;
+use crate::outcome::{LeafTimes, micros, to_frame};
 use crate::session::FrameSender;
 
 /// Bytes queued for a root above which no partials are handed over before the end of a leaf.
@@ -39,40 +39,20 @@ const MOST_UNREAD: usize = 2 << 30;
 /// Function that a runner registers.
 type Hook = Box<dyn Fn() + Send + Sync>;
 
-/// Attempt that no slot has claimed.
-struct Waiting {
-    id: AttemptId,
-    deadline: Instant,
-    limit: Limit,
-    partition: Partition,
-    /// The partition's content, if it is read from the root.
-    pulled: Option<Arc<PulledContent>>,
-    share: Option<Arc<Share>>,
-    token: Bytes,
-}
-
-/// Attempt that a slot runs.
-struct Running {
-    share: Option<Arc<Share>>,
-    pulled: Option<Arc<PulledContent>>,
-    /// Time of the claim.
-    claimed: Instant,
-    /// The leaf that waits for more units.
-    waker: Option<Waker>,
-    /// Token of the attempt, for what is kept of it.
-    token: Bytes,
-}
-
 /// Leaves of one query.
 pub(super) struct Inbox {
     query: u64,
+    /// Time from which the worker's clock counts in this session.
+    opened: Instant,
+    /// Time at which the query was opened, and its leaf's code was asked for.
+    created: Instant,
+    /// Time at which the code was there, if it was not at once.
+    loaded: OnceLock<Instant>,
     bytes: Bytes,
     tenant: Tenant,
     background: Option<u32>,
     sender: FrameSender,
-    pulls: Arc<Pulls>,
-    /// Files that are read in place of pulls, if the worker has any.
-    files: Option<Arc<dyn FileReach>>,
+    orders: OrderReader,
     load: Arc<Load>,
     /// Keeps what the root has not stored, if the query has a memo.
     cached: Option<CachedRun>,
@@ -96,6 +76,7 @@ impl fmt::Debug for Inbox {
 impl Inbox {
     pub(super) fn new(
         open: Open,
+        opened: Instant,
         sender: FrameSender,
         pulls: Arc<Pulls>,
         files: Option<Arc<dyn FileReach>>,
@@ -105,12 +86,14 @@ impl Inbox {
         let Open { query, bytes, caller, app, background, .. } = open;
         Arc::new(Self {
             query,
+            opened,
+            created: Instant::now(),
+            loaded: OnceLock::new(),
             bytes: owned(bytes),
             tenant: Tenant { caller: caller.into(), app: app.into() },
             background: background.map(|weight| weight.max(1)),
             sender,
-            pulls,
-            files,
+            orders: OrderReader { query, pulls, files },
             load,
             cached,
             waiting: Mutex::default(),
@@ -123,51 +106,23 @@ impl Inbox {
         })
     }
 
+    /// Notes that the leaf's code is there now.
+    pub(super) fn has_loaded(&self) {
+        self.loaded.get_or_init(Instant::now);
+    }
+
+    /// Begin and end of the loading, if an attempt whose order arrived at `received` waited for it.
+    fn loading(&self, received: Instant) -> Option<(Instant, Instant)> {
+        let loaded = self.loaded.get().filter(|loaded| **loaded > received)?;
+        Some((self.created, *loaded))
+    }
+
     /// Takes attempts to run, which count in the load.
     pub(super) fn take(&self, orders: Vec<Order>, now: Instant) {
-        let taken: Vec<_> = orders.into_iter().map(|order| self.waiting(order, now)).collect();
+        let taken: Vec<_> = orders.into_iter().map(|order| self.orders.waiting(order, now)).collect();
         self.waiting.lock().extend(taken);
         if self.is_closed() {
             self.give_waiting_back();
-        }
-    }
-
-    fn waiting(&self, order: Order, now: Instant) -> Waiting {
-        let id = AttemptId { partition: order.partition, number: order.number };
-        let grain = match order.unit() {
-            Unit::Byte => Grain::Byte,
-            Unit::Integer => Grain::Integer,
-            Unit::Whole => Grain::Whole,
-        };
-        let units = Units { count: order.units, grain };
-        let size = order.size;
-        let share = order.share.map(|of| {
-            let sizes = if of.is_fixed { PieceSizes::Fixed } else { PieceSizes::Timed };
-            let share = Share::new(units, Stretch { begin: of.begin, end: of.end, ..Stretch::whole(0) }, sizes);
-            share.leased(of.leased, of.end);
-            Arc::new(share)
-        });
-        let pull = || Arc::new(PulledContent::new(self.pulls.clone(), self.of(id), size, units, share.clone()));
-        let pulled = order.content.is_none().then(pull);
-        let content: Arc<dyn Content> = match (order.content, &pulled) {
-            (None, Some(pulled)) => self.located(order.file, pulled),
-            (bytes, _) => Arc::new(InlineContent { bytes: bytes.unwrap_or_default(), size, units }),
-        };
-        let partition = Partition { key: order.key.into(), weight: order.weight.max(1), content };
-        let left = Duration::from_micros(order.left).min(MOST_TIME);
-        let deadline = now + left;
-        let time = Limit::time(frond_root::Scope::Query, left);
-        let limit = order.limit.parse().map_or(time, |key| Limit { key, value: order.limit_value });
-        Waiting { id, deadline, limit, partition, pulled, share, token: owned(order.token) }
-    }
-
-    /// Content that is pulled, unless the worker has its file.
-    fn located(&self, file: Option<FileOf>, pulled: &Arc<PulledContent>) -> Arc<dyn Content> {
-        let piece = file.map(|file| file.piece(pulled.size()));
-        let file = self.files.as_ref().zip(piece).and_then(|(files, piece)| files.content(&piece));
-        match file {
-            Some(file) => Arc::new(LocatedContent::new(file, pulled.clone())),
-            None => pulled.clone(),
         }
     }
 
@@ -289,16 +244,6 @@ impl Inbox {
     }
 }
 
-/// Units that the partial of a success accounts for; `None` for a whole partition of which the leaf
-/// has kept nothing before. Skipped units end with the lease: the root may have cut the rest off.
-fn accounted(part: &Part, leased: u64) -> Option<PartialRange> {
-    let Part { units: of, stretch, kept, skipped, .. } = *part;
-    let end = part.done();
-    let is_plain = part.is_whole() && !skipped && kept <= stretch.begin;
-    let until = if skipped { stretch.end.min(leased).max(end) } else { end };
-    (!is_plain).then_some(PartialRange { begin: stretch.begin, end, until, of })
-}
-
 impl Work for Inbox {
     fn query(&self) -> &Bytes {
         &self.bytes
@@ -317,10 +262,15 @@ impl Work for Inbox {
     }
 
     fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
-        let Waiting { id, deadline, limit, partition, pulled, share, token } = self.waiting.lock().pop_front()?;
+        let Waiting { id, received, deadline, limit, partition, pulled, share, token } =
+            self.waiting.lock().pop_front()?;
         self.claimed.fetch_add(1, Ordering::SeqCst);
-        self.running.lock().insert(id, Running { share: share.clone(), pulled, claimed: now, waker: None, token });
-        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from: None, worker: None })
+        let running = Running { share: share.clone(), pulled, received, claimed: now, waker: None, token };
+        self.running.lock().insert(id, running);
+        let cut_from = None;
+        let worker = None;
+        let began = None;
+        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from, worker, began })
     }
 
     fn is_claimable(&self) -> bool {
@@ -374,8 +324,12 @@ impl Work for Inbox {
         }
     }
 
-    fn start(&self, ticket: &Ticket, _now: Instant) {
-        self.say(Said::Started(Started { of: self.of(ticket.id), slot: ticket.slot }));
+    fn start(&self, ticket: &Ticket, now: Instant) {
+        let since_open = |time: Instant| micros(time.saturating_duration_since(self.opened));
+        let received = self.running.lock().get(&ticket.id).map_or(now, |running| running.received);
+        let at = since_open(now);
+        let queued = at - since_open(received.min(now));
+        self.say(Said::Started(Started { of: self.of(ticket.id), slot: ticket.slot, at: Some(at), queued }));
     }
 
     fn wait(&self, id: AttemptId) {
@@ -411,9 +365,16 @@ impl Work for Inbox {
     }
 
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant) {
-        let of_running = |running: &Running| (running.pulled.clone(), running.token.clone());
-        let (pulled, token) = self.running.lock().get(&ticket.id).map(of_running).unwrap_or_default();
+        let of_running = |running: &Running| (running.pulled.clone(), running.token.clone(), running.received);
+        let running = self.running.lock().get(&ticket.id).map(of_running);
+        let (pulled, token, received) = running.unwrap_or((None, Bytes::new(), now));
         pulled.iter().for_each(|pulled| pulled.close());
+        let times = LeafTimes {
+            began: ticket.claimed,
+            ended: now,
+            code: self.loading(received),
+            pulls: pulled.and_then(|pulled| pulled.times()),
+        };
         let part = ticket.share.as_ref().map(|share| share.end());
         if let (Some(cached), Ok(partial)) = (&self.cached, &outcome.result) {
             let units = ticket.share.as_ref().zip(part).and_then(|(share, part)| accounted(&part, share.leased_end()));
@@ -421,7 +382,7 @@ impl Work for Inbox {
             let bytes = partial.clone();
             cached.keep(ticket.id, RunPartial { units, bytes, ran: outcome.ran, has_ended: true, token });
         }
-        self.say(Said::Ended(to_frame(self.of(ticket.id), outcome, part, now)));
+        self.say(Said::Ended(to_frame(self.of(ticket.id), outcome, part, &times)));
         self.forget(ticket.id);
     }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frond_root::policy::credits::lease_time;
-use frond_root::{Done, Emission, FailureKind, Outcome};
+use frond_root::{Done, Emission, FailureKind, Outcome, WorkerNews};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::dealing::deal;
 use super::peer::{self, Held, Origin, Peer, Wrong};
-use super::shared::Shared;
+use super::shared::{Shared, State};
 use super::supplies::Supplies;
 use super::view::WorkerView;
 use crate::carrier::Carrier;
@@ -200,44 +200,29 @@ impl Conversation {
         self.shared.state.lock().peers.get_mut(&self.number).map(act)
     }
 
+    /// Has the worker act on an attempt, if it has that one.
+    fn peer<T>(&self, of: &AttemptOf, act: impl FnOnce(&mut Peer) -> Option<Result<T, Wrong>>) -> Result<T, Wrong> {
+        let found = self.with(act).flatten();
+        found.unwrap_or_else(|| Err(format!("spoke of an attempt that it does not have: {of:?}")))
+    }
+
     /// Looks at an attempt that the worker has.
     fn held<T>(&self, of: &AttemptOf, act: impl FnOnce(&mut Held) -> Result<T, Wrong>) -> Result<T, Wrong> {
-        let found = self.with(|peer| peer.held.get_mut(of).map(act));
-        found.flatten().unwrap_or_else(|| Err(format!("spoke of an attempt that it does not have: {of:?}")))
+        self.peer(of, |peer| peer.held.get_mut(of).map(act))
     }
 
     fn started(&self, started: &Started) -> Result<(), Wrong> {
         let now = Instant::now();
-        let peer = self.with(|peer| {
-            peer.pause.has_started();
-            (peer.name.clone(), peer.first, peer.slots)
-        });
-        let (worker, first, slots) = peer.unwrap_or_default();
-        let (work, ticket, expiry) = self.held(&started.of, |held| {
-            if held.started.replace(now).is_some() {
-                return Err("started an attempt twice".to_owned());
-            }
-            held.schedule.started(now);
-            held.ticket.worker = Some(worker);
-            held.ticket.slot = first.saturating_add(started.slot.min(slots.saturating_sub(1)));
-            Ok((held.query.work.clone(), held.ticket.clone(), held.expiry()))
-        })?;
+        let (work, ticket, expiry) = self.peer(&started.of, |peer| peer.started(started, now))?;
         work.start(&ticket, now);
         expiry.into_iter().for_each(|at| self.shared.look_by(at));
         Ok(())
     }
 
     fn ended(&self, ended: Ended) -> Result<(), Wrong> {
-        let now = Instant::now();
         let of = ended.of;
-        let since = self.held(&of, |held| {
-            let is_small = ended.partial.len() as u64 <= held.query.source.output;
-            if held.started.is_none() || !is_small || !took(held, &ended) {
-                return Err("ended an attempt in a way that cannot be".to_owned());
-            }
-            Ok(held.ticket.claimed)
-        })?;
-        let mut outcome = from_frame(Ended { partial: owned(ended.partial), ..ended }, since, now);
+        let times = self.peer(&of, |peer| peer.ended(&ended, Instant::now()))?;
+        let mut outcome = from_frame(Ended { partial: owned(ended.partial), ..ended }, &times);
         let is_cancelled = outcome.result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Cancelled);
         let is_needed = self.held(&of, |held| Ok(held.query.work.stop(held.ticket.id).is_none()))?;
         if is_cancelled && is_needed {
@@ -245,7 +230,7 @@ impl Conversation {
             outcome = Outcome::with_its_worker(outcome.ran, "its worker stopped it");
         }
         if let Some(held) = self.shared.release(self.number, &of, Some(outcome.ran)) {
-            held.end(outcome, now);
+            held.end(outcome, times.ended);
         }
         Ok(())
     }
@@ -328,11 +313,15 @@ impl Conversation {
         let Some(leaf) = state.known(self.number, &refuse.leaf).map(|query| query.source.leaf.clone()) else {
             return Ok(());
         };
-        let Some(peer) = state.peers.get_mut(&self.number).filter(|peer| !peer.refused.contains_key(&leaf)) else {
+        let State { peers, queries, .. } = &mut *state;
+        let Some(peer) = peers.get_mut(&self.number).filter(|peer| !peer.refused.contains_key(&leaf)) else {
             return Ok(());
         };
         let why = line(&refuse.why, MOST_REASON);
         tracing::warn!(worker = &*peer.name, why, "a worker cannot run a leaf");
+        for query in queries.iter().filter(|query| query.source.leaf == leaf) {
+            query.work.hear_of_workers(WorkerNews::Refused { worker: &peer.name, why: &why });
+        }
         peer.refused.insert(leaf, why);
         if peer.refused.len() > MOST_REFUSED { Err("refused too many leaves".to_owned()) } else { Ok(()) }
     }
@@ -362,15 +351,5 @@ impl Conversation {
 
     fn say(&self, said: Said) {
         self.sender.post(frames::encoded(said));
-    }
-}
-
-/// True if a worker can have come as far with an attempt's share as it says. Its share is then set
-/// to that.
-fn took(held: &Held, ended: &Ended) -> bool {
-    match (&held.ticket.share, ended.took) {
-        (Some(share), Some(took)) => share.settle(took.taken, took.is_skipped, took.has_asked),
-        (None, None) => true,
-        _ => false,
     }
 }

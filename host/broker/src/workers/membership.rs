@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use frond_root::{LeafRunner, Outcome};
+use frond_root::{LeafRunner, Outcome, WorkerNews};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -31,11 +31,15 @@ impl Shared {
             }
             None => {
                 state.counters.joined();
+                state.queries.iter().for_each(|query| query.work.hear_of_workers(WorkerNews::Joined(1)));
                 peer.tell_joined();
             }
         }
         state.peers.insert(number, peer);
         state.count_slots();
+        if state.absence().is_none() {
+            state.queries.iter().for_each(|query| query.work.hear_of_workers(WorkerNews::Absent(None)));
+        }
         drop(state);
         self.joined.notify_waiters();
         (number, dropped)
@@ -82,7 +86,10 @@ impl Shared {
                 held.started.iter().for_each(|_| counters.attempt_lost());
             }
             match &peer.drain {
-                None => counters.lost(),
+                None => {
+                    counters.lost();
+                    queries.iter().for_each(|query| query.work.hear_of_workers(WorkerNews::Lost));
+                }
                 Some(_) if !peer.is_visitor => absent.left(WorkerView::leaving(&peer, now), now),
                 Some(_) => {}
             }

@@ -1,13 +1,13 @@
-//! Orders of attempts to workers, with their contents or without.
+//! Orders of attempts to workers, with their contents or without, and the openings of queries.
 
 use bytes::Bytes;
 use frond_root::policy::credits::LEASE;
-use frond_root::{Content, Failure, Grain, PieceSizes, Ticket};
+use frond_root::{Content, Failure, Grain, Memo, PieceSizes, Ticket};
 use tokio::time::Instant;
 
-use super::memo_key::token_of;
+use super::memo_key::{MemoKey, token_of};
 use super::queries::Query;
-use crate::frames::{FileOf, MAX_INLINE, Order, ShareOf, Unit};
+use crate::frames::{FileOf, MAX_INLINE, MemoOf, Open, Order, ShareOf, Unit};
 use crate::outcome::micros;
 
 /// The largest content of a file that goes to a worker with its order, in bytes: a pull would cost
@@ -57,5 +57,20 @@ pub(super) fn order(query: &Query, ticket: &Ticket, content: Option<Bytes>, tell
         unit: unit.into(),
         file: file.as_ref().and_then(FileOf::new),
         token: query.work.memo().map(|memo| token_of(memo, ticket)).unwrap_or_default(),
+    }
+}
+
+/// Makes the opening of a query.
+pub(super) fn open(query: &Query) -> Open {
+    let tenant = query.work.tenant();
+    let memo_of = |memo: &Memo| MemoOf { id: MemoKey::new(memo.key.clone()).id(), epoch: memo.epoch };
+    Open {
+        query: query.number,
+        leaf: query.source.leaf.clone(),
+        bytes: query.work.query().clone(),
+        caller: tenant.caller.to_string(),
+        app: tenant.app.to_string(),
+        background: query.work.background(),
+        memo: query.work.memo().map(memo_of),
     }
 }

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::policy::credits;
-use frond_root::{Outcome, Ticket};
+use frond_root::{Outcome, Ticket, Work};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
+use super::clock::WorkerClock;
 use super::drained::Drain;
 use super::queries::{Queries, Query};
 use super::watch::{Pause, Schedule, Verdict, patience};
-use crate::frames::{self, AttemptOf, Join, Leave, Said};
+use crate::frames::{self, AttemptOf, Ended, Join, Leave, Said, Started};
 use crate::label::{MAX_LABEL, is_label, is_line};
 use crate::nats::PeerId;
+use crate::outcome::{HeardTimes, time};
 use crate::session::{FrameSender, Lost};
 
 /// The most slots of one worker.
@@ -34,12 +36,17 @@ const MAX_ENGINE: usize = 256;
 /// Description of what a worker did against the protocol.
 pub(super) type Wrong = String;
 
+/// Attempt that has begun: its work, its ticket, and the time of the next look at it.
+pub(super) type Begun = (Arc<dyn Work>, Ticket, Option<Instant>);
+
 /// Attempt that a worker has.
 pub(super) struct Held {
     pub(super) query: Arc<Query>,
     pub(super) ticket: Ticket,
-    /// Time at which the root heard that the leaf began.
+    /// Time at which the leaf began.
     pub(super) started: Option<Instant>,
+    /// Time from the arrival of its order to its begin, if the worker tells it.
+    queued: Option<Duration>,
     /// True while the leaf waits without a slot.
     pub(super) is_waiting: bool,
     /// Times by which the worker must have acted on it.
@@ -56,6 +63,16 @@ impl Held {
     /// end it.
     pub(super) fn expiry(&self) -> Option<Instant> {
         self.schedule.expiry(self.query.stopped.get().copied())
+    }
+
+    /// True if the worker can have come as far with the attempt's share as it says. The share is
+    /// then set to that.
+    fn took(&self, ended: &Ended) -> bool {
+        match (&self.ticket.share, ended.took) {
+            (Some(share), Some(took)) => share.settle(took.taken, took.is_skipped, took.has_asked),
+            (None, None) => true,
+            _ => false,
+        }
     }
 
     /// Ends the attempt, which has started.
@@ -126,6 +143,7 @@ pub(super) struct Peer {
     /// True if it wants to be told of the files of contents.
     reads_files: bool,
     pub(super) pause: Pause,
+    clock: WorkerClock,
     /// Tells the conversation that the worker is to be dropped, and why.
     pub(super) drop: Option<oneshot::Sender<Wrong>>,
     /// Number of attempts that ended.
@@ -170,6 +188,7 @@ impl Peer {
             keeps: join.keeps,
             reads_files: join.reads_files,
             pause: Pause::default(),
+            clock: WorkerClock::new(now),
             drop: Some(drop),
             ended: 0,
             ran: Duration::ZERO,
@@ -239,11 +258,44 @@ impl Peer {
         patience(self.sender.round_trip(), self.sender.queued())
     }
 
+    /// Notes that an attempt began. Returns its work, its ticket, and the time of the next look at
+    /// it. `None` if the worker does not have it.
+    pub(super) fn started(&mut self, started: &Started, now: Instant) -> Option<Result<Begun, Wrong>> {
+        let held = self.held.get_mut(&started.of)?;
+        if held.started.is_some() {
+            return Some(Err("started an attempt twice".to_owned()));
+        }
+        self.pause.has_started();
+        let began = self.clock.began(started, &held.ticket, now);
+        held.started = Some(began);
+        held.queued = started.at.map(|_| time(started.queued));
+        held.schedule.started(now);
+        held.ticket.began = Some(began);
+        held.ticket.worker = Some(self.name.clone());
+        held.ticket.slot = self.first.saturating_add(started.slot.min(self.slots.saturating_sub(1)));
+        Some(Ok((held.query.work.clone(), held.ticket.clone(), held.expiry())))
+    }
+
+    /// Checks the end of an attempt, of which the root hears at `now`. Returns its times. `None` if
+    /// the worker does not have it.
+    pub(super) fn ended(&mut self, ended: &Ended, now: Instant) -> Option<Result<HeardTimes, Wrong>> {
+        let held = self.held.get(&ended.of)?;
+        let is_small = ended.partial.len() as u64 <= held.query.source.output;
+        let began = held.started.filter(|_| is_small && held.took(ended));
+        let wrong = || "ended an attempt in a way that cannot be".to_owned();
+        let times = |began: Instant| {
+            let claimed = held.ticket.claimed;
+            let received = held.queued.map(|queued| began.checked_sub(queued).unwrap_or(claimed).max(claimed));
+            HeardTimes { claimed, received, ended: self.clock.ended(began, ended.lasted, now), heard: now }
+        };
+        Some(began.map(times).ok_or_else(wrong))
+    }
+
     /// Adds an attempt.
     pub(super) fn hold(&mut self, of: AttemptOf, query: Arc<Query>, ticket: Ticket) {
         self.owed = self.owed.saturating_add(query.source.output);
         let schedule = Schedule::new(ticket.deadline, self.origin.is_expendable);
-        self.held.insert(of, Held { query, ticket, started: None, is_waiting: false, schedule });
+        self.held.insert(of, Held { query, ticket, started: None, queued: None, is_waiting: false, schedule });
     }
 
     /// Removes an attempt.

@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_root::{Memo, Outcome, Ticket};
+use frond_root::{Outcome, Ticket, WorkerNews};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::absent::Absentees;
 use super::drained::Drained;
-use super::memo_key::MemoKey;
+use super::orders::open;
 use super::peer::{Held, Peer, Recipient};
 use super::queries::{Queries, Query};
 use super::recall::Recalls;
 use super::tally::Counters;
 use super::unstored::UnstoredAttempts;
 use super::watch::{Verdict, next_look};
-use crate::frames::{self, AttemptOf, MAX_INLINE, MemoOf, Open, Return, Said, Stop};
+use crate::frames::{self, AttemptOf, MAX_INLINE, Return, Said, Stop};
 use crate::session::Settings;
 
 /// Workers and queries of a root.
@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) counters: Counters,
     pub(super) recalls: Recalls,
     pub(super) unstored: UnstoredAttempts,
+    /// Remark on queries while no worker of a broker is there.
+    pub(super) if_absent: Option<String>,
     pub(super) next_peer: u64,
     next_query: u64,
     /// Time of the next look at all workers.
@@ -63,6 +65,7 @@ impl Shared {
             counters: Counters::default(),
             recalls: Recalls::default(),
             unstored: UnstoredAttempts::default(),
+            if_absent: None,
             next_peer: 0,
             next_query: 0,
             next_look: Instant::now(),
@@ -86,6 +89,7 @@ impl Shared {
             let mut state = self.state.lock();
             state.next_query += 1;
             let query = Arc::new(query(state.next_query));
+            state.introduce(&query);
             state.queries.add(query.clone(), Instant::now());
             query
         };
@@ -253,21 +257,23 @@ pub(super) fn attempt_of(query: &Query, ticket: &Ticket) -> AttemptOf {
     AttemptOf { query: query.number, partition: ticket.id.partition, number: ticket.id.number }
 }
 
-fn open(query: &Query) -> Open {
-    let tenant = query.work.tenant();
-    let memo_of = |memo: &Memo| MemoOf { id: MemoKey::new(memo.key.clone()).id(), epoch: memo.epoch };
-    Open {
-        query: query.number,
-        leaf: query.source.leaf.clone(),
-        bytes: query.work.query().clone(),
-        caller: tenant.caller.to_string(),
-        app: tenant.app.to_string(),
-        background: query.work.background(),
-        memo: query.work.memo().map(memo_of),
-    }
-}
-
 impl State {
+    /// Tells a new query of the workers that are there, and of those that cannot run its leaf.
+    fn introduce(&self, query: &Query) {
+        query.work.hear_of_workers(WorkerNews::Joined(self.staying().count() as u64));
+        for peer in self.staying() {
+            if let Some(why) = peer.refused.get(&query.source.leaf) {
+                query.work.hear_of_workers(WorkerNews::Refused { worker: &peer.name, why });
+            }
+        }
+        query.work.hear_of_workers(WorkerNews::Absent(self.absence()));
+    }
+
+    /// Remark that no worker of a broker is there, unless there is one.
+    pub(super) fn absence(&self) -> Option<&str> {
+        self.if_absent.as_deref().filter(|_| self.staying().all(|peer| peer.origin.process.is_none()))
+    }
+
     /// Workers that do not drain.
     pub(super) fn staying(&self) -> impl Iterator<Item = &Peer> {
         self.peers.values().filter(|peer| peer.drain.is_none())

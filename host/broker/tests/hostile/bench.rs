@@ -206,7 +206,7 @@ impl Liar {
 }
 
 pub(crate) fn started(of: AttemptOf) -> Said {
-    Said::Started(Started { of, slot: 0 })
+    Said::Started(Started { of, ..Started::default() })
 }
 
 /// The end of an attempt that took its units up to this one.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_broker::frames::{
-    AttemptOf, Code, Content, Drain, Emitted, Ended, GivenBack, Join, Lease, Leave, More, Need, Open, Pull, Refuse,
-    Return, Run, Said, Span, Started, Stop, Took, Waits,
+    AttemptOf, Code, Content, Drain, Emitted, Ended, GivenBack, Join, Lease, Leave, More, Need, Open, Pull, Pulls,
+    Refuse, Return, Run, Said, Span, Started, Stop, Took, Waits,
 };
 use frond_root::{Failure, FailureKind};
 use frond_testkit::ms;
@@ -59,6 +59,12 @@ fn failure(any_kind: bool) -> impl Strategy<Value = Bytes> {
     prop_oneof![4 => proptest::sample::select(kinds).prop_map(json), 1 => Just(Bytes::from_static(b"{"))]
 }
 
+/// The begin of an attempt.
+fn start() -> impl Strategy<Value = Said> {
+    let begin = (attempt(), any::<u32>(), option::of(any::<u64>()), any::<u64>());
+    begin.prop_map(|(of, slot, at, queued)| Said::Started(Started { of, slot, at, queued }))
+}
+
 /// The end of an attempt. Only one that `spoils` may be a success: its answer is the worker's.
 fn end(spoils: bool) -> impl Strategy<Value = Said> {
     let took = (small(), any::<bool>(), any::<bool>()).prop_map(|(taken, is_skipped, has_asked)| Took {
@@ -68,11 +74,22 @@ fn end(spoils: bool) -> impl Strategy<Value = Said> {
     });
     let failure = if spoils { option::of(failure(true)).boxed() } else { failure(false).prop_map(Some).boxed() };
     let waits = vec((small(), small()).prop_map(|(began, ended)| Span { began, ended }), 0..30);
-    let times = (small(), small(), waits);
+    let span = || (any::<u64>(), any::<u64>()).prop_map(|(began, ended)| Span { began, ended });
+    let pulls = (span(), any::<u64>(), any::<u64>(), any::<u64>());
+    let pulls = pulls.prop_map(|(span, waited, reads, bytes)| Pulls { span, waited, reads, bytes });
+    let times = (small(), small(), waits, option::of(any::<u64>()), option::of(span()), option::of(pulls));
     let usage = (small(), small(), small(), small(), any::<u32>());
     let log = vec("[a-z\n]{0,10}", 0..5);
     (attempt(), partial(), failure, times, usage, log, option::weighted(0.9, took)).prop_map(
-        |(of, partial, failure, (ran, waited, waits), (fuel, memory, logged, output, earlier), log, took)| {
+        |(
+            of,
+            partial,
+            failure,
+            (ran, waited, waits, lasted, code, pulls),
+            (fuel, memory, logged, output, earlier),
+            log,
+            took,
+        )| {
             Said::Ended(Ended {
                 of,
                 partial,
@@ -87,6 +104,9 @@ fn end(spoils: bool) -> impl Strategy<Value = Said> {
                 earlier,
                 took,
                 output,
+                lasted,
+                code,
+                pulls,
             })
         },
     )
@@ -103,7 +123,7 @@ fn emission(spoils: bool) -> impl Strategy<Value = Said> {
 
 fn said(spoils: bool) -> impl Strategy<Value = Said> {
     prop_oneof![
-        8 => (attempt(), any::<u32>()).prop_map(|(of, slot)| Said::Started(Started { of, slot })),
+        8 => start(),
         6 => end(spoils),
         3 => (attempt(), any::<bool>()).prop_map(|(of, is_waiting)| Said::Waits(Waits { of, is_waiting })),
         3 => emission(spoils),

@@ -99,10 +99,16 @@ async fn a_wrong_login_is_told() {
     let Some(server) = Nats::start_with("authorization { user: me, password: secret }", &[]) else { return };
     let own = options(&server);
     let error = failure(&own).await;
-    assert!(error.contains("refuses connections without a user\n(check user and password"), "{error}");
+    assert!(error.contains("refuses connections without a user\n(name a user with --nats-user"), "{error}");
+    let forgotten = Options { user: Some("me".to_owned()), ..own.clone() };
+    let error = failure(&forgotten).await;
+    assert!(error.contains("refuses the user `me`\n(there is no password: put it into"), "{error}");
+    let nobodys = Options { password: Some("secret".to_owned()), ..own.clone() };
+    let error = failure(&nobodys).await;
+    assert!(error.contains("(there is a password without a user: ") && !error.contains("secret"), "{error}");
     let wrong = Options { user: Some("me".to_owned()), password: Some("guess".to_owned()), ..own.clone() };
     let error = failure(&wrong).await;
-    assert!(error.contains("refuses the user `me`") && !error.contains("guess"), "{error}");
+    assert!(error.contains("refuses the user `me`\n(check --nats-user") && !error.contains("guess"), "{error}");
     assert!(!format!("{wrong:?}").contains("guess"));
     let right = Options { password: Some("secret".to_owned()), ..wrong };
     let mut root = connect(&right).await.unwrap().root("the root").await.unwrap();
@@ -148,14 +154,20 @@ async fn tls_needs_a_trusted_certificate_of_the_right_name() {
     let stranger = generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     std::fs::write(&other, stranger.cert.pem()).unwrap();
 
-    // The system does not know the certificate.
-    assert!(matches!(connect(&options(&server)).await.unwrap_err(), NatsError::Tls { .. }));
+    // The system does not know the certificate. A plain URL does not keep a server from TLS.
+    let error = failure(&options(&server)).await;
+    assert!(error.starts_with("no secure connection to the NATS server at 127.0.0.1:"), "{error}");
+    assert!(
+        error.contains("(name a file with the root that issued the server's certificate: --nats-ca FILE"),
+        "{error}"
+    );
     let wrong = Options { ca: Some(other), ..options(&server) };
     let error = failure(&wrong).await;
-    assert!(error.starts_with("no secure connection to the NATS server at 127.0.0.1:"), "{error}");
+    assert!(error.contains("other.pem` has the root that issued the server's certificate"), "{error}");
     let misnamed =
         Options { ca: Some(own.clone()), url: format!("tls://localhost:{}", server.port()), ..wrong.clone() };
-    assert!(matches!(connect(&misnamed).await.unwrap_err(), NatsError::Tls { .. }));
+    let error = failure(&misnamed).await;
+    assert!(error.contains("(use a host in the URL that the server's certificate names"), "{error}");
 
     for url in [server.url(), server.url().replace("nats:", "tls:")] {
         let right = Options { ca: Some(own.clone()), url, ..wrong.clone() };
@@ -171,5 +183,22 @@ async fn a_demand_for_tls_is_not_dropped() {
     let Some(server) = Nats::start() else { return };
     let url = server.url().replace("nats:", "tls:");
     let error = connect(&to(&url)).await.unwrap_err();
-    assert!(matches!(error, NatsError::Tls { .. } | NatsError::Unreachable { .. }), "{error}");
+    assert!(matches!(error, NatsError::Tls { .. }), "{error}");
+    assert!(error.to_string().contains("(if the server has no `tls` section, give it one; or"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_wants_tls_before_it_greets_is_named() {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let files = [("server.crt", cert.pem()), ("server.key", signing_key.serialize_pem())];
+    let folder = tempfile::tempdir().unwrap();
+    let [certificate, key] = files.map(|(name, text)| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    });
+    let tls = format!("tls {{ cert_file: {certificate:?}, key_file: {key:?}, handshake_first: true, timeout: 0.1 }}");
+    let Some(server) = Nats::start_with(&tls, &[]) else { return };
+    let error = failure(&options(&server)).await;
+    assert!(error.contains("does not greet as a NATS server") && error.contains("no `handshake_first`"), "{error}");
 }

@@ -49,8 +49,12 @@ async fn a_user_in_the_wrong_place_is_told_so() {
     assert!(matches!(&error, NatsError::Forbidden { .. }), "{error}");
     let text = error.to_string();
     assert!(text.contains("Permissions Violation") && text.contains("host/docs/cluster/nats.conf"), "{text}");
+    assert!(text.contains("does not let the user `worker-1` do what a root of the pool `test` must"), "{text}");
+    assert!(text.contains("(log in with a user of a root"), "{text}");
     let error = connect(&login(&server, "root")).await.unwrap().worker("a worker").await.unwrap_err();
-    assert!(matches!(&error, NatsError::Forbidden { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("does not let the user `root` do what a worker of the pool `test` must"), "{text}");
+    assert!(text.contains("(log in with a user of a worker"), "{text}");
     // The name of another user, with the own password.
     let stolen = Options { user: Some("worker-2".to_owned()), ..login(&server, "worker-1") };
     assert!(matches!(connect(&stolen).await.unwrap_err(), NatsError::Login { .. }));

@@ -105,7 +105,19 @@ impl Stream {
         let part = None;
         self.at(
             ms,
-            EventKind::AttemptEnded { partition, attempt, slot, failure, usage, log, earlier, waited, waits, part },
+            EventKind::AttemptEnded {
+                partition,
+                attempt,
+                slot,
+                failure,
+                usage,
+                log,
+                earlier,
+                waited,
+                waits,
+                part,
+                on_worker: None,
+            },
         )
     }
 
@@ -150,6 +162,7 @@ impl Stream {
                 waited: 0,
                 waits: Vec::new(),
                 part: Some(part),
+                on_worker: None,
             },
         )
     }
@@ -234,6 +247,7 @@ pub(crate) fn coverage(partitions: u64, total: f64, missing: Vec<Missing>) -> Co
             leaf_waited: 0.0,
         },
         units: UnitTally::default(),
+        workers: None,
         stragglers: Vec::new(),
         notes: Vec::new(),
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use frond_root::answer::Missing;
+use frond_root::answer::{MAX_NAMED_WORKERS, Missing};
 use frond_root::{Answer, Coverage, FailureKind, Reason, Status};
 
 use super::page::{Line, Page, Tone};
@@ -86,8 +86,34 @@ pub(super) fn verdict_rows(page: &mut Page, verdict: Verdict<'_>, with_details: 
     if with_details {
         first_details(page, verdict);
     }
+    worker_row(page, coverage);
     note_rows(page, coverage);
     times(page, coverage);
+}
+
+/// Adds the account of the workers, if there were any.
+fn worker_row(page: &mut Page, coverage: &Coverage) {
+    let Some(workers) = coverage.workers.as_deref() else { return };
+    let mut parts = vec![match workers.lost {
+        0 => format!("{} joined", count(workers.joined)),
+        lost => format!("{} joined, {} lost", count(workers.joined), count(lost)),
+    }];
+    let mut shares: Vec<_> = workers
+        .named
+        .iter()
+        .take(MAX_NAMED_WORKERS)
+        .map(|one| format!("{} {}", page.foreign(&one.name, MAX_KEY), count(one.attempts)))
+        .collect();
+    shares.extend((workers.omitted > 0).then(|| format!("and {} more", count(workers.omitted))));
+    let attempts = plural(workers.attempts, "attempt", "attempts");
+    parts.push(if shares.is_empty() { attempts } else { format!("{attempts}: {}", shares.join(", ")) });
+    if workers.attempts_lost > 0 {
+        parts.push(format!("{} lost with them", plural(workers.attempts_lost, "attempt", "attempts")));
+    }
+    if workers.units_redone > 0 {
+        parts.push(format!("{} run again", plural(workers.units_redone, "unit", "units")));
+    }
+    row(page, "workers", Tone::Plain, &parts.join(" · "));
 }
 
 /// Adds the notes on inputs, a row each. A note does not make anything missing.

@@ -273,6 +273,7 @@ impl Work for Shares {
             share: Some(Arc::new(Share::new(self.partition.content.units(), stretch, PieceSizes::Timed))),
             cut_from: None,
             worker: None,
+            began: None,
         })
     }
 

@@ -14,6 +14,7 @@ mod isolated;
 mod kit;
 mod listing;
 mod odd;
+mod seen;
 mod serving;
 
 use std::fs::File;
@@ -48,10 +49,15 @@ fn worker_with(nats: &Nats, name: &str, args: &[&str]) -> Running {
     worker
 }
 
-/// Asks a query of sleeping leaves, with all of its events.
+/// Asks a query of leaves that sleep for 20 ms, with all of its events.
 fn sleepers(nats: &Nats, leaves: usize) -> Frond {
-    let partitions: Vec<_> = (0..leaves).map(|leaf| format!(r#"{{"key":"sleep-ms:20-{leaf}","data":""}}"#)).collect();
-    let text = format!(r#"{{"query":{{"fault":"sleep-ms:20"}},"partitions":[{}]}}"#, partitions.join(","));
+    sleepers_of(nats, leaves, 20)
+}
+
+/// Asks a query of leaves that sleep for so many milliseconds, with all of its events.
+fn sleepers_of(nats: &Nats, leaves: usize, ms: u64) -> Frond {
+    let partitions: Vec<_> = (0..leaves).map(|leaf| format!(r#"{{"key":"sleep-ms:{ms}-{leaf}","data":""}}"#)).collect();
+    let text = format!(r#"{{"query":{{"fault":"sleep-ms:{ms}"}},"partitions":[{}]}}"#, partitions.join(","));
     query(&[
         "examples/faulty",
         &text,
@@ -132,7 +138,7 @@ fn a_worker_drains_at_sigterm() {
     drained.end().expect(0);
     let ended = asked.end().expect(0);
     assert_eq!(count(&ended), 400);
-    assert!(!ended.err().contains("\"lost\""), "{}", ended.err());
+    assert!(ended.err().contains(r#""failures":{}"#), "{}", ended.err());
 }
 
 #[test]
@@ -178,10 +184,15 @@ fn grants_are_the_workers_own() {
     let asked = folder
         .frond("query app")
         .arg(r#"{"query":{},"partitions":[{"key":"ok","data":""}]}"#)
-        .args(["--nats", &nats.url(), "--local", "false", "--deadline", "2s"])
+        .args(["--nats", &nats.url(), "--local", "false", "--deadline", "2s", "--format", "json"])
         .env("FROND_SECRET", "of the root")
         .run();
     assert_ne!(asked.code, Some(0), "{}", asked.out());
+    let why = "the worker `strict` cannot run the leaf: this worker does not allow its grants: \
+               the environment variable FROND_SECRET (`frond worker --allow FILE`";
+    let notes = &asked.json()["coverage"]["notes"];
+    assert!(notes[0].as_str().is_some_and(|note| note.starts_with(why)), "{notes}");
+    assert!(notes[1].is_null() && asked.err().contains("the worker `strict` cannot run"), "{}", asked.err());
 }
 
 #[test]

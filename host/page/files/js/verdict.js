@@ -142,6 +142,7 @@ export function timeFacts(coverage) {
     ["time", `plan ${millis(plan)} · gather ${millis(gather)} · merge ${millis(merge)} · reserve ${millis(reserve)}`],
     ["attempts", attempts.filter((part) => part).join(" · ")],
     ...unitFacts(coverage.units),
+    ...workerFacts(coverage.workers),
     ["slot time", `used ${millis(used)} · wasted ${millis(wasted)}${waited > 0 ? ` · ${millis(waited)} waited without a slot` : ""}`],
   ];
 }
@@ -155,6 +156,20 @@ function unitFacts(units) {
   ];
   const words = kinds.filter(([number]) => number > 0).map(([number, what]) => `${count(number)} ${what}`);
   return [["units", `in parts: ${words.join(" · ")}`]];
+}
+
+// Which workers ran attempts, and what the loss of some cost.
+function workerFacts(workers) {
+  if (!workers) return [];
+  const shares = workers.named.slice(0, 8).map(({ name, attempts }) => `${visible(name, 100)} ${count(attempts)}`);
+  if (workers.omitted > 0) shares.push(`and ${count(workers.omitted)} more`);
+  const words = [
+    workers.lost > 0 ? `${count(workers.joined)} joined, ${count(workers.lost)} lost` : `${count(workers.joined)} joined`,
+    plural(workers.attempts, "attempt", "attempts") + (shares.length > 0 ? `: ${shares.join(", ")}` : ""),
+    workers.attempts_lost > 0 ? `${plural(workers.attempts_lost, "attempt", "attempts")} lost with them` : null,
+    workers.units_redone > 0 ? `${plural(workers.units_redone, "unit", "units")} run again` : null,
+  ];
+  return [["workers", words.filter((part) => part).join(" · ")]];
 }
 
 // What all leaves used together.

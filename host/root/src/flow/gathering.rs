@@ -174,6 +174,8 @@ impl GatherLoop<'_> {
             self.handle(signal);
         }
         let why = self.gather.ended_why();
+        let (joined, lost) = self.scatter.workers();
+        self.gather.had_workers(joined, lost);
         self.tell_of_the_rest();
         self.run.emit(|| EventKind::GatherEnded { why: why.unwrap_or(crate::event::GatherEnd::AllSettled) });
     }
@@ -282,7 +284,10 @@ impl GatherLoop<'_> {
         self.track(&report);
         self.tell(&report);
         match report {
-            Report::Started { id, at, cut_from, .. } => self.gather.started(id.partition, at, cut_from.is_some()),
+            Report::Started { id, at, cut_from, worker, .. } => {
+                self.gather.started(id.partition, at, cut_from.is_some());
+                worker.iter().for_each(|worker| self.gather.started_on(worker));
+            }
             Report::Ended { id, outcome, part, .. } => self.attempt_ended(id, outcome, part),
         }
     }

@@ -38,6 +38,7 @@ impl Gather {
             failures: self.account.failures.clone(),
             attempts: self.account.attempts,
             units: self.units(),
+            workers: self.account.workers.account(),
             timings: Timings {
                 leaf_used: millis(self.account.used),
                 leaf_wasted: millis(self.account.wasted),

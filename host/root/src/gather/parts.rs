@@ -130,6 +130,7 @@ impl Gather {
             left += again;
             if self.goes_on(partition, stretch, &open, is_fresh, now, actions) {
                 self.account.units.redone += again;
+                self.account.workers.units_redone += if matches!(open, Open::Lost) { again } else { 0 };
             } else {
                 self.change(partition, |ledger| ledger.lose(&gap));
                 is_given_up = true;

@@ -277,6 +277,7 @@ mod tests {
             failures: std::collections::BTreeMap::new(),
             attempts: Attempts { started, ..Attempts::default() },
             units: UnitTally::default(),
+            workers: None,
             timings,
             stragglers: Vec::new(),
             notes: Vec::new(),

@@ -46,7 +46,9 @@ impl Scatter {
         }
         let deadline = self.deadline_of(now);
         let limit = self.limit_of(now);
-        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from, worker: None })
+        let worker = None;
+        let began = None;
+        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from, worker, began })
     }
 
     /// Time by which an attempt that began at `started` must have ended.

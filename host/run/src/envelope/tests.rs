@@ -93,6 +93,7 @@ fn coverage() -> Box<Coverage> {
         attempts: Attempts::default(),
         timings: Timings::default(),
         units: UnitTally::default(),
+        workers: None,
         stragglers: Vec::new(),
         notes: Vec::new(),
     })

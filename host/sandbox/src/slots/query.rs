@@ -139,7 +139,8 @@ impl Query {
                 left = Some(attempt);
             } else {
                 let result = called.result;
-                let outcome = Outcome { result, ran, waits, usage, log, earlier, is_worker_lost: false };
+                let outcome =
+                    Outcome { result, ran, waits, usage, log, earlier, on_worker: None, is_worker_lost: false };
                 attempt.end(outcome, now());
             }
         }

@@ -141,6 +141,7 @@ fn begun(work: &Arc<SingleLeaf>, leaf: &Leaf, partition: Partition, (start, time
         share,
         cut_from: None,
         worker: None,
+        began: None,
     };
     Attempt::start(work.clone(), ticket, start.into())
 }

@@ -13,16 +13,22 @@ impl QueryRecord {
 
     /// Estimated number of spans of its trace: the root, plan, attempts, merges and finish.
     pub(crate) fn spans(&self) -> u64 {
-        let has_span = |kind: &EventKind| {
-            matches!(
-                kind,
-                EventKind::Planned { .. }
-                    | EventKind::AttemptEnded { .. }
-                    | EventKind::FoldEnded { .. }
-                    | EventKind::FinishStarted {}
-            )
-        };
         let state = self.state.lock();
-        1 + state.missed / 2 + state.events.iter().filter(|event| has_span(&event.kind)).count() as u64
+        1 + state.missed / 2 + state.events.iter().map(|event| spans_of(&event.kind)).sum::<u64>()
+    }
+}
+
+/// Number of the spans that an event ends.
+fn spans_of(kind: &EventKind) -> u64 {
+    match kind {
+        EventKind::AttemptEnded { on_worker: Some(times), .. } => {
+            let steps = [times.received.is_some(), times.code.is_some(), times.pulls.is_some()];
+            2 + steps.map(u64::from).iter().sum::<u64>()
+        }
+        EventKind::Planned { .. }
+        | EventKind::AttemptEnded { .. }
+        | EventKind::FoldEnded { .. }
+        | EventKind::FinishStarted {} => 1,
+        _ => 0,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_root::answer::millis;
 use frond_root::progress::EndedAttempt;
-use frond_root::{Coverage, Event, EventKind, Failure, PartitionKey, Progress};
+use frond_root::{Coverage, Event, EventKind, Failure, PartitionKey, Progress, WorkerTimes};
 
 use super::views::Counts;
 
@@ -65,9 +65,13 @@ impl State {
     }
 }
 
-/// The size of an event's texts, in bytes.
+/// The size of an event's texts and of its boxed times, in bytes.
 pub(super) fn texts(event: &Event) -> usize {
-    match &event.kind {
+    let times = match &event.kind {
+        EventKind::AttemptEnded { on_worker: Some(_), .. } => size_of::<WorkerTimes>(),
+        _ => 0,
+    };
+    let texts = match &event.kind {
         EventKind::AttemptStarted { key, .. } | EventKind::PartitionMissing { key, .. } => key.as_str().len(),
         EventKind::AttemptEnded { failure: Some(failure), .. }
         | EventKind::FoldEnded { failure: Some(failure), .. } => {
@@ -77,7 +81,8 @@ pub(super) fn texts(event: &Event) -> usize {
         EventKind::AttemptEnded { log, .. } => log.iter().map(|line| line.len() + size_of::<String>()).sum(),
         EventKind::QueryEnded { coverage, .. } => account_bytes(coverage),
         _ => 0,
-    }
+    };
+    times + texts
 }
 
 /// The approximate size of an account, in bytes.

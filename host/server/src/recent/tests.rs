@@ -65,6 +65,7 @@ fn ended(at: u64, partition: u32, slot: u32, failure: Option<Failure>) -> Event 
         waited: 0,
         waits: Vec::new(),
         part: None,
+        on_worker: None,
     };
     Event { at, kind }
 }

@@ -104,7 +104,8 @@ impl Traces {
 impl RunSegment {
     /// Adds the next event.
     pub(crate) fn take(&mut self, event: &Event) {
-        self.last = event.at;
+        // The times of leaves are told later than those of other events.
+        self.last = self.last.max(event.at);
         match &event.kind {
             // The duration of the finish is known only at the end.
             EventKind::FinishStarted {} => self.finish = Some(event.clone()),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use frond_root::{Event, EventKind, Failure, PartitionKey};
+use frond_root::{Event, EventKind, Failure, PartitionKey, WorkerTimes};
 use opentelemetry::trace::{
     Event as SpanEvent, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
 };
@@ -98,6 +98,8 @@ struct Child<'a> {
     /// Times without a slot, in microseconds since the root's start.
     waits: &'a [(u64, u64)],
     failure: Option<&'a Failure>,
+    /// Spans below it: what its worker did.
+    steps: Vec<Step>,
 }
 
 impl Tree {
@@ -123,7 +125,7 @@ impl Tree {
         let is_plain = child.name == LEAF && child.failure.is_none();
         let most = if is_plain { MAX_SPANS - RESERVED } else { MAX_SPANS };
         if self.spans.len() >= most {
-            self.cut += 1;
+            self.cut += 1 + child.steps.len() as u64;
             return;
         }
         let status = child.failure.map_or(Status::Ok, |failure| Status::error(failure.to_string()));
@@ -131,6 +133,15 @@ impl Tree {
         let span = self.span(id, child.name.to_owned(), child.time, child.attributes, status);
         let events = self.wait_events(child.waits);
         self.spans.push(SpanData { parent_span_id: self.root, events, ..span });
+        for Step { name, time, attributes } in child.steps {
+            self.number += 1;
+            if self.spans.len() >= most {
+                self.cut += 1;
+                continue;
+            }
+            let span = self.span(span_id(self.id, self.number), name.to_owned(), time, attributes, Status::Ok);
+            self.spans.push(SpanData { parent_span_id: id, ..span });
+        }
     }
 
     /// Events of a leaf's span: it waits without a slot, and runs on.
@@ -143,8 +154,14 @@ impl Tree {
     }
 
     fn child<'a>(&mut self, event: &'a Event, end: u64) -> Option<Child<'a>> {
-        let child =
-            |name, from, to| Child { name, time: (from, to), attributes: Vec::new(), waits: &[], failure: None };
+        let child = |name, from, to| Child {
+            name,
+            time: (from, to),
+            attributes: Vec::new(),
+            waits: &[],
+            failure: None,
+            steps: Vec::new(),
+        };
         match &event.kind {
             EventKind::Planned { partitions, .. } => {
                 let attributes = vec![KeyValue::new("frond.partitions", int(*partitions))];
@@ -155,26 +172,14 @@ impl Tree {
                 self.attempts.insert((*partition, *attempt), began);
                 None
             }
-            EventKind::AttemptEnded {
-                partition, attempt, failure, usage, slot, earlier, waited, waits, part, ..
-            } => {
+            EventKind::AttemptEnded { partition, attempt, failure, waits, on_worker, .. } => {
                 let began = self.attempts.remove(&(*partition, *attempt))?;
-                let mut attributes = vec![
-                    KeyValue::new("frond.partition", began.key.to_string()),
-                    KeyValue::new("frond.attempt", i64::from(*attempt)),
-                    KeyValue::new("frond.slot", i64::from(*slot)),
-                    KeyValue::new("frond.fuel", int(usage.fuel)),
-                    KeyValue::new("frond.earlier", i64::from(*earlier)),
-                    KeyValue::new("frond.waited_us", int(*waited)),
-                ];
-                attributes.extend(began.cut_from.map(|from| KeyValue::new("frond.cut_from", i64::from(from))));
-                attributes.extend(began.worker.map(|worker| KeyValue::new("frond.worker", worker)));
-                if let Some(part) = part {
-                    attributes.push(KeyValue::new("frond.part.begin", int(part.begin)));
-                    attributes.push(KeyValue::new("frond.part.done", int(part.done)));
-                    attributes.push(KeyValue::new("frond.part.end", int(part.end)));
-                }
-                Some(Child { attributes, waits, failure: failure.as_ref(), ..child(LEAF, began.at, event.at) })
+                // Of an attempt on a worker, also the way there and back.
+                let way = on_worker.as_ref().map(|times| (times.claimed.min(began.at), times.heard.max(event.at)));
+                let (from, to) = way.unwrap_or((began.at, event.at));
+                let steps = on_worker.as_ref().map(|times| steps(times, &began, event.at)).unwrap_or_default();
+                let attributes = leaf_attributes(&event.kind, began);
+                Some(Child { attributes, waits, steps, failure: failure.as_ref(), ..child(LEAF, from, to) })
             }
             EventKind::FoldStarted { fold, .. } => {
                 self.folds.insert(*fold, event.at);
@@ -232,6 +237,56 @@ impl Tree {
     }
 }
 
+/// Attributes of an attempt's span.
+fn leaf_attributes(ended: &EventKind, began: Began) -> Vec<KeyValue> {
+    let EventKind::AttemptEnded { attempt, usage, slot, earlier, waited, part, .. } = ended else { return Vec::new() };
+    let mut attributes = vec![
+        KeyValue::new("frond.partition", began.key.to_string()),
+        KeyValue::new("frond.attempt", i64::from(*attempt)),
+        KeyValue::new("frond.slot", i64::from(*slot)),
+        KeyValue::new("frond.fuel", int(usage.fuel)),
+        KeyValue::new("frond.earlier", i64::from(*earlier)),
+        KeyValue::new("frond.waited_us", int(*waited)),
+    ];
+    attributes.extend(began.cut_from.map(|from| KeyValue::new("frond.cut_from", i64::from(from))));
+    attributes.extend(began.worker.map(|worker| KeyValue::new("frond.worker", worker)));
+    if let Some(part) = part {
+        attributes.push(KeyValue::new("frond.part.begin", int(part.begin)));
+        attributes.push(KeyValue::new("frond.part.done", int(part.done)));
+        attributes.push(KeyValue::new("frond.part.end", int(part.end)));
+    }
+    attributes
+}
+
+/// A span below an attempt: what its worker did.
+struct Step {
+    name: &'static str,
+    /// Start and end in microseconds since the root's start.
+    time: (u64, u64),
+    attributes: Vec<KeyValue>,
+}
+
+/// Spans of what a worker did for an attempt that ended at `ended`: it loaded the code, had the
+/// attempt wait for a slot, ran it, and read its content from the root.
+fn steps(times: &WorkerTimes, began: &Began, ended: u64) -> Vec<Step> {
+    let step = |name, from: u64, to: u64| Step {
+        name,
+        time: (from, to.max(from)),
+        attributes: began.worker.iter().map(|worker| KeyValue::new("frond.worker", worker.clone())).collect(),
+    };
+    let load = times.code.map(|(from, to)| step("load", from, to));
+    let loaded = times.code.map_or(0, |(_, to)| to);
+    let queue = times.received.map(|at| step("queue", at.max(loaded), began.at));
+    let pull = times.pulls.map(|pulls| {
+        let mut pull = step("pull", pulls.from, pulls.to);
+        pull.attributes.push(KeyValue::new("frond.pull.reads", int(pulls.reads)));
+        pull.attributes.push(KeyValue::new("frond.pull.bytes", int(pulls.bytes)));
+        pull.attributes.push(KeyValue::new("frond.pull.waited_us", int(pulls.waited)));
+        pull
+    });
+    [load, queue, Some(step("run", began.at, ended)), pull].into_iter().flatten().collect()
+}
+
 /// A count as an attribute.
 fn int(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
@@ -245,7 +300,7 @@ pub(super) fn span_id(id: u128, number: u64) -> SpanId {
 
 #[cfg(test)]
 mod tests {
-    use frond_root::{FailureKind, Usage};
+    use frond_root::{FailureKind, PullTimes, Usage};
 
     use super::*;
 
@@ -272,6 +327,7 @@ mod tests {
             waited,
             waits,
             part: None,
+            on_worker: None,
         };
         [started, ended]
     }
@@ -294,6 +350,34 @@ mod tests {
         let events: Vec<_> = span.events.iter().map(|event| (&*event.name, micros(event.timestamp))).collect();
         assert_eq!(events, [("waits", 10), ("runs on", 40), ("waits", 60), ("runs on", 80)]);
         assert!(span.attributes.contains(&KeyValue::new("frond.waited_us", 50)));
+    }
+
+    #[test]
+    fn what_a_worker_did_is_below_its_attempt() {
+        let start = SystemTime::UNIX_EPOCH;
+        let mut tree = Tree::new(TraceId::from(7_u128), 7, 0, start);
+        let [mut started, mut ended] = events(0, None, 0, Vec::new());
+        if let EventKind::AttemptStarted { worker, .. } = &mut started {
+            *worker = Some("w".to_owned());
+        }
+        let pulls = PullTimes { from: 55, to: 70, waited: 9, reads: 3, bytes: 4096 };
+        let times =
+            WorkerTimes { claimed: 10, received: Some(20), code: Some((15, 40)), pulls: Some(pulls), heard: 99 };
+        if let EventKind::AttemptEnded { on_worker, .. } = &mut ended {
+            *on_worker = Some(Box::new(times));
+        }
+        tree.take(&Event { at: 50, kind: started }, 0);
+        tree.take(&Event { at: 90, kind: ended }, 0);
+        let micros = |time: SystemTime| time.duration_since(start).unwrap().as_micros();
+        let told: Vec<_> =
+            tree.spans.iter().map(|span| (&*span.name, micros(span.start_time), micros(span.end_time))).collect();
+        assert_eq!(told, [("leaf", 10, 99), ("load", 15, 40), ("queue", 40, 50), ("run", 50, 90), ("pull", 55, 70)]);
+        let [leaf, steps @ ..] = &tree.spans[..] else { panic!("{told:?}") };
+        assert_eq!(leaf.parent_span_id, tree.root);
+        let worker = KeyValue::new("frond.worker", "w");
+        assert!(steps.iter().all(|step| step.parent_span_id == leaf.span_context.span_id()), "{steps:?}");
+        assert!(steps.iter().all(|step| step.attributes.contains(&worker)), "{steps:?}");
+        assert!(steps[3].attributes.contains(&KeyValue::new("frond.pull.bytes", 4096)));
     }
 
     #[test]

@@ -35,3 +35,4 @@ mod streams;
 mod tls;
 mod uploads;
 mod watching;
+mod workers;

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use crate::common::{Served, Stream, asking, by_key, config, send, sum, within};
 
 /// Starts a collector; returns its address, and the spans that it receives.
-async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<Span>>) {
+pub(crate) async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<Span>>) {
     let (sender, received) = mpsc::unbounded_channel();
     let take = move |body: Bytes| async move {
         let request = ExportTraceServiceRequest::decode(body).unwrap();
@@ -43,7 +43,7 @@ async fn collector() -> (String, mpsc::UnboundedReceiver<Vec<Span>>) {
     (url, received)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

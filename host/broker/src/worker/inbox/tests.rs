@@ -1,5 +1,7 @@
 //! Tests of what the root would account for.
 
+use frond_root::share::{Part, Stretch};
+
 use super::*;
 
 fn part(begin: u64, end: u64, taken: u64) -> Part {

@@ -6,6 +6,7 @@ use super::*;
 use crate::show::fixtures::arbitrary::*;
 use crate::show::fixtures::*;
 use crate::show::totals::Totals;
+use frond_root::answer::{WorkerAccount, WorkerShare};
 use frond_root::{Event, EventKind, Failure, FailureKind, Listener, Usage};
 
 fn of_end(event: &Event, extras: Extras<'_>, style: TermStyle) -> String {
@@ -80,6 +81,38 @@ fn a_failed_merge_is_not_a_missing_partition() {
     time     plan 1.0 ms · gather 40.0 ms · merge 3.0 ms · reserve 200 ms
     look     run it again with --record FILE, then `frond explain FILE`
     ");
+}
+
+#[test]
+fn workers_are_told_with_their_part_and_what_their_loss_cost() {
+    let share = |at: u64| WorkerShare { name: format!("w{at}"), attempts: 20 - at };
+    let mut account = coverage(5, 97.0, Vec::new());
+    let few = WorkerAccount { joined: 2, attempts: 39, named: vec![share(0), share(1)], ..WorkerAccount::default() };
+    account.workers = Some(Box::new(few));
+    let stream = |account: &Coverage| Stream::default().over(97, "complete", None, account.clone());
+    insta::assert_snapshot!(check(&stream(&account)), @r"
+    complete 5 of 5 partitions, in 97.0 ms of 2.00 s   (floor 60 %)
+    workers  2 joined · 39 attempts: w0 20, w1 19
+    time     plan 1.0 ms · gather 93.0 ms · merge 3.0 ms · reserve 200 ms
+    ");
+    let many = WorkerAccount {
+        joined: 12,
+        lost: 1,
+        attempts: 1178,
+        attempts_lost: 3,
+        units_redone: 1200,
+        named: (0..8).map(share).collect(),
+        omitted: 4,
+    };
+    account.workers = Some(Box::new(many));
+    insta::assert_snapshot!(check(&stream(&account)), @r"
+    complete 5 of 5 partitions, in 97.0 ms of 2.00 s   (floor 60 %)
+    workers  12 joined, 1 lost · 1,178 attempts: w0 20, w1 19, w2 18, w3 17, w4 16, w5 15, w6 14, w7
+             13, and 4 more · 3 attempts lost with them · 1,200 units run again
+    time     plan 1.0 ms · gather 93.0 ms · merge 3.0 ms · reserve 200 ms
+    ");
+    account.workers = Some(Box::new(WorkerAccount { joined: 1, ..WorkerAccount::default() }));
+    assert!(check(&stream(&account)).contains("\nworkers  1 joined · 0 attempts\n"), "{}", check(&stream(&account)));
 }
 
 #[test]

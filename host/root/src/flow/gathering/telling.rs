@@ -35,6 +35,7 @@ impl GatherLoop<'_> {
                 waited: 0,
                 waits: Vec::new(),
                 part: None,
+                on_worker: None,
             });
         }
     }
