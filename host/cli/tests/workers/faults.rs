@@ -6,7 +6,7 @@ use frond_testkit::{Nats, Postgres, Proxy};
 use serde_json::Value;
 
 use super::kit::{Running, frond, until};
-use super::serving::Server;
+use super::serving::{Server, in_state};
 
 /// Leaves of a job.
 const LEAVES: u64 = 12;
@@ -85,23 +85,21 @@ impl Cluster {
 
     /// Waits until both workers work.
     fn gather(&self) {
-        let works =
-            |workers: &[Value], name: &str| workers.iter().any(|one| one["name"] == name && one["state"] == "working");
-        self.server().workers_once(|workers| works(workers, "near") && works(workers, "far"));
+        let work = |workers: &[Value], name: &str| in_state(workers, "working").contains(&name);
+        self.server().workers_once(|workers| work(workers, "near") && work(workers, "far"));
     }
 
     /// Makes the fault, waits until it shows, and repairs it.
     fn suffer(&mut self, fault: Fault) {
-        let lost = self.lost();
         match fault {
             Fault::KilledWorker => {
                 self.near.signal("KILL");
-                self.wait_for_loss(lost);
+                self.wait_for_loss("near");
                 self.near = worker(&self.nats.url(), "near");
             }
             Fault::StoppedWorker => {
                 self.near.signal("STOP");
-                self.wait_for_loss(lost);
+                self.wait_for_loss("near");
                 self.near.signal("CONT");
             }
             Fault::DrainedWorker => {
@@ -121,12 +119,12 @@ impl Cluster {
             }
             Fault::StoppedBroker => {
                 self.nats.pause();
-                self.wait_for_loss(lost);
+                self.wait_for_loss("near");
                 self.nats.proceed();
             }
             Fault::SilentLink => {
                 self.link.fall_silent();
-                self.wait_for_loss(lost);
+                self.wait_for_loss("far");
                 self.link.speak();
             }
             Fault::SlowLink => {
@@ -166,12 +164,9 @@ impl Cluster {
         self.serve(folder);
     }
 
-    fn lost(&self) -> f64 {
-        self.server().metric("frond_workers_lost_total ")
-    }
-
-    fn wait_for_loss(&self, before: f64) {
-        until("a worker is lost", || (self.lost() > before).then_some(()));
+    /// Waits until the root has noticed that a worker is away. It may have been lost before.
+    fn wait_for_loss(&self, name: &str) {
+        self.server().workers_once(|workers| !in_state(workers, "working").contains(&name));
     }
 
     fn job(&self, id: &str) -> Option<Value> {

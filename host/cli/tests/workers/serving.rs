@@ -235,7 +235,7 @@ fn settings_without_effect_or_without_leaves_are_refused() {
         ("[workers]\nlocal-slots = 0\n", "no leaf could run"),
         ("[workers]\nlocal-slots = 1\n", "has no effect without workers"),
         ("slots = 2\n[workers]\nprocesses = 1\nlocal-slots = 3\n", "is more than slots, which is 2"),
-        ("[workers]\nprocesses = 1\nlocal = true\nlocal-slots = 1\n", "say the same"),
+        ("[workers]\nprocesses = 1\nlocal = false\nlocal-slots = 1\n", "contradict each other"),
     ] {
         let file = folder.path().join("server.toml");
         std::fs::write(&file, settings).unwrap();

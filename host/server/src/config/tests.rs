@@ -62,7 +62,7 @@ lives = 21
 
 [workers]
 local = false
-local-slots = 30
+local-slots = 0
 processes = 28
 spare-processes = 29
 nats = "nats://127.0.0.1:4222"

@@ -118,8 +118,8 @@ impl Workers {
     fn check_local(&self, slots: usize, has_workers: bool) -> Result<(), ConfigError> {
         let refuse = |text: String| Err(ConfigError::Refused(text));
         match self.local_slots {
-            Some(_) if self.local.is_some() => {
-                refuse("workers.local and workers.local-slots say the same (leave one of them out)".to_owned())
+            Some(local) if self.local.is_some_and(|are_there| are_there != (local > 0)) => {
+                refuse("workers.local and workers.local-slots contradict each other (leave one of them out)".to_owned())
             }
             Some(local) if local > slots => refuse(format!(
                 "workers.local-slots, or --local-slots, is more than slots, which is {slots}\n(raise slots, or lower it)"
