@@ -2,8 +2,8 @@
 //! [`session`](crate::session), so it arrives once and in order.
 //!
 //! Times are in microseconds and lengths of time, never points in time: each side has its own
-//! clock. The one exception, [`Started::at`], relates the attempts of one session to each other. The
-//! root owns the shares of all partitions, and leases their units to workers.
+//! clock. The one exception, [`Started::at`], relates the attempts of one session to each other.
+//! The root owns the shares of all partitions, and leases their units to workers.
 
 mod fields;
 mod file;
