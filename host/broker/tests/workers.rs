@@ -24,8 +24,8 @@ use frond_broker::{
 };
 use frond_root::policy::retry::Retry;
 use frond_root::{
-    Answer, CancellationToken, Coverage, EventKind, Events, FailureKind, LeafRunner, PieceSizes, Plan, Request,
-    Services, flow,
+    Answer, CancellationToken, Coverage, EventKind, Events, FailureKind, LeafRunner, MergeOrder, PieceSizes, Plan,
+    Request, Services, flow,
 };
 use frond_testkit::pieces::{PieceLeaves, Step, integers, joined};
 use frond_testkit::{Merges, Record, ms, request};
@@ -241,6 +241,24 @@ async fn a_leaf_that_takes_no_piece_keeps_its_partition() {
         let attempts = asked.coverage().attempts;
         assert_eq!((attempts.started, attempts.cuts, attempts.discarded), (3, 0, 0));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_behind_a_long_leaf_runs_elsewhere() {
+    let leaves = || Some(leaves(1).at_once());
+    let cluster = Cluster::new().with(leaves()).await.with(leaves()).await;
+    // Short leaves give workers attempts ahead; a long one then keeps what is ahead on its worker.
+    let mut counts = [1_u64; 201];
+    counts[100] = 20_000;
+    let request = Request { order: MergeOrder::Partition, ..long() };
+    let asked = cluster.ask(request, integers(&counts)).await;
+    asked.is_whole(&counts);
+    let ends = asked.record.all(|event| match event.kind {
+        EventKind::AttemptEnded { partition, .. } if partition != 100 => Some(event.at),
+        _ => None,
+    });
+    let last = ends.into_iter().max().unwrap();
+    assert!(last < 2_000_000, "the last short leaf ended after {last} µs");
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use frond_root::ledger::PartialRange;
 use frond_root::share::Share;
+use frond_root::work::MIN_TIME;
 use frond_root::{AttemptId, Done, Emission, Outcome, Partition, StopReason, Tenant, Ticket, Work};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -228,6 +229,19 @@ impl Inbox {
 }
 
 impl Inbox {
+    /// Takes the next attempt that still has time to run. Those before it are given back: they have
+    /// not run, so no leaf was too slow.
+    fn next_waiting(&self, now: Instant) -> Option<Waiting> {
+        loop {
+            let next = self.waiting.lock().pop_front()?;
+            if now + MIN_TIME < next.deadline {
+                return Some(next);
+            }
+            self.say(Said::GivenBack(GivenBack { of: vec![self.of(next.id)] }));
+            self.load.ended(1);
+        }
+    }
+
     /// Keeps the partial of a running attempt, if it covers exact units.
     fn keep(&self, id: AttemptId, emission: &Emission) {
         let (Some(cached), Done::Units { begin, end, of }) = (&self.cached, emission.done) else { return };
@@ -262,10 +276,10 @@ impl Work for Inbox {
     }
 
     fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
-        let Waiting { id, received, deadline, limit, partition, pulled, share, token } =
-            self.waiting.lock().pop_front()?;
+        let Waiting { id, received, deadline, limit, partition, pulled, share, token } = self.next_waiting(now)?;
         self.claimed.fetch_add(1, Ordering::SeqCst);
-        let running = Running { share: share.clone(), pulled, received, claimed: now, waker: None, token };
+        let running =
+            Running { share: share.clone(), pulled, received, claimed: now, waker: None, is_waiting: false, token };
         self.running.lock().insert(id, running);
         let cut_from = None;
         let worker = None;
@@ -333,11 +347,19 @@ impl Work for Inbox {
     }
 
     fn wait(&self, id: AttemptId) {
-        self.say(Said::Waits(Waits { of: self.of(id), is_waiting: true }));
+        // While it waits for units, the root knows better: its slot is no reason for a cut.
+        let mut running = self.running.lock();
+        if let Some(running) = running.get_mut(&id).filter(|running| running.waker.is_none()) {
+            running.is_waiting = true;
+            self.say(Said::Waits(Waits { of: self.of(id), is_waiting: true }));
+        }
     }
 
     fn resume(&self, id: AttemptId) {
-        self.say(Said::Waits(Waits { of: self.of(id), is_waiting: false }));
+        let mut running = self.running.lock();
+        if running.get_mut(&id).is_some_and(|running| std::mem::take(&mut running.is_waiting)) {
+            self.say(Said::Waits(Waits { of: self.of(id), is_waiting: false }));
+        }
     }
 
     fn may_resume(&self) -> bool {

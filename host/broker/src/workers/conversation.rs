@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frond_root::policy::credits::lease_time;
+use frond_root::work::MIN_TIME;
 use frond_root::{Done, Emission, FailureKind, Outcome, WorkerNews};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
@@ -336,9 +337,9 @@ impl Conversation {
             })?;
             let Some(held) = self.shared.release(self.number, of, None) else { continue };
             let query = held.query;
+            let is_needed = !query.work.is_closed() && now + MIN_TIME < held.ticket.deadline;
             self.with(|peer| {
-                if !query.work.is_closed() && !peer.refused.contains_key(&query.source.leaf) && peer.has_idle_slot(now)
-                {
+                if is_needed && !peer.refused.contains_key(&query.source.leaf) && peer.has_idle_slot(now) {
                     peer.pause.begin(now);
                 }
             });

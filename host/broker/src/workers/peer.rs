@@ -55,8 +55,8 @@ pub(super) struct Held {
 
 impl Held {
     /// Judges the worker by this attempt.
-    pub(super) fn verdict(&mut self, now: Instant) -> Verdict {
-        self.schedule.verdict(now, self.query.stopped.get().copied())
+    pub(super) fn verdict(&mut self, now: Instant, is_full: bool) -> Verdict {
+        self.schedule.verdict(now, self.query.stopped.get().copied(), is_full)
     }
 
     /// Time of the next look at the attempt, if the root does not wait for the worker's report to
@@ -143,6 +143,9 @@ pub(super) struct Peer {
     /// True if it wants to be told of the files of contents.
     reads_files: bool,
     pub(super) pause: Pause,
+    /// True if attempts were asked back that had to wait behind others, and none has ended since: it
+    /// has none ahead.
+    pub(super) is_behind: bool,
     clock: WorkerClock,
     /// Tells the conversation that the worker is to be dropped, and why.
     pub(super) drop: Option<oneshot::Sender<Wrong>>,
@@ -188,6 +191,7 @@ impl Peer {
             keeps: join.keeps,
             reads_files: join.reads_files,
             pause: Pause::default(),
+            is_behind: false,
             clock: WorkerClock::new(now),
             drop: Some(drop),
             ended: 0,
@@ -208,6 +212,12 @@ impl Peer {
     /// True if a leaf runs on each slot, or is on its way to it.
     fn is_busy(&self) -> bool {
         self.active() >= self.slots as usize
+    }
+
+    /// True if leaves run on all slots, as far as the root knows.
+    pub(super) fn is_full(&self) -> bool {
+        let runs = |held: &&Held| held.started.is_some() && !held.is_waiting;
+        self.held.values().filter(runs).count() >= self.slots as usize
     }
 
     /// True if the worker has a slot that does nothing.
@@ -248,7 +258,8 @@ impl Peer {
 
     /// True if the worker may have one more attempt of the query.
     pub(super) fn may_have(&self, query: &Query, now: Instant) -> bool {
-        let room = credits::room(self.slots as usize, self.sender.round_trip(), query.mean());
+        let slots = self.slots as usize;
+        let room = if self.is_behind { slots } else { credits::room(slots, self.sender.round_trip(), query.mean()) };
         let is_owed = self.held.is_empty() || self.owed.saturating_add(query.source.output) <= MOST_OWED;
         is_owed && self.active() < room && self.rests(now).is_none() && !self.refused.contains_key(&query.source.leaf)
     }

@@ -220,8 +220,9 @@ impl Shared {
         for (number, peer) in &mut state.peers {
             is_busy |= !peer.held.is_empty();
             let mut wrong = None;
+            let is_full = peer.is_full();
             for (of, held) in &mut peer.held {
-                match held.verdict(now) {
+                match held.verdict(now, is_full) {
                     Verdict::Fine => expiry = held.expiry().into_iter().chain(expiry).min(),
                     Verdict::Late => late.entry((*number, of.query)).or_default().push(*of),
                     Verdict::Expired => expired.push((*number, *of)),
@@ -309,6 +310,7 @@ impl State {
         if let Some(ran) = ran {
             self.counters.attempt_ended(&peer.name);
             peer.ended += 1;
+            peer.is_behind = false;
             peer.ran = peer.ran.saturating_add(ran);
         }
         self.queries.ended(&held.query, ran, now);
@@ -342,6 +344,7 @@ impl State {
         }
         let Some(peer) = self.peers.get_mut(&number) else { return };
         peer.sender.post(frames::encoded(Said::Return(Return { query })));
+        peer.is_behind = peer.is_full();
         let patience = peer.patience();
         for of in attempts {
             if let Some(held) = peer.held.get_mut(of) {

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 /// The least time for a worker to start an attempt when a slot elsewhere is idle, and to give it
 /// back: many times the scheduling delay of a busy machine.
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
+/// The least time after which an attempt that waits behind others is asked back, if a slot elsewhere
+/// is idle: many times what it waits behind leaves that are as short as those before.
+const BEHIND: Duration = Duration::from_millis(20);
 /// The most round trips that are waited for: a worker that delays its answers gains little.
 const MOST_PATIENCE: Duration = Duration::from_secs(10);
 /// Round trips until an attempt must have started: it waits for at most two in a healthy worker.
@@ -47,6 +50,8 @@ pub(super) struct Schedule {
     /// Time by which the attempt should have started. `None` before its order was sent, and once
     /// it has started.
     start_by: Option<Instant>,
+    /// Time by which it should have started if all slots of the worker run others.
+    behind_by: Option<Instant>,
     /// Time by which the worker must have started it or given it back, once it was asked.
     answer_by: Option<Instant>,
     /// Time by which the leaf must have ended.
@@ -80,6 +85,7 @@ impl Schedule {
     pub(super) fn new(deadline: Instant, is_expendable: bool) -> Self {
         Self {
             start_by: None,
+            behind_by: None,
             answer_by: None,
             deadline,
             end_by: deadline + GRACE,
@@ -93,6 +99,7 @@ impl Schedule {
     /// Notes that the order was sent.
     pub(super) fn sent(&mut self, now: Instant, patience: Duration) {
         self.start_by = Some(now + patience);
+        self.behind_by = Some(now + (patience - LEAST_PATIENCE.min(patience)) + BEHIND);
         self.end_by += patience;
     }
 
@@ -124,8 +131,9 @@ impl Schedule {
         self.expires.then(|| self.expires_at.unwrap_or_else(|| self.end_by(stopped)))
     }
 
-    /// Judges the worker. `stopped` is the time at which the query ended.
-    pub(super) fn verdict(&mut self, now: Instant, stopped: Option<Instant>) -> Verdict {
+    /// Judges the worker. `stopped` is the time at which the query ended; `is_full` if all slots of
+    /// the worker run leaves.
+    pub(super) fn verdict(&mut self, now: Instant, stopped: Option<Instant>, is_full: bool) -> Verdict {
         if self.expiry(stopped).is_some_and(|at| now >= at) {
             let expires_at = *self.expires_at.get_or_insert(now + HEARING);
             return if now >= expires_at { Verdict::Expired } else { Verdict::Fine };
@@ -133,7 +141,8 @@ impl Schedule {
         if now > self.end_by(stopped) {
             return Verdict::Drop("has kept attempts for long after their time");
         }
-        match (self.start_by, self.answer_by) {
+        let behind_by = self.behind_by.filter(|_| is_full);
+        match (self.start_by.min(behind_by.or(self.start_by)), self.answer_by) {
             (_, Some(by)) if now > by => Verdict::Drop("has kept attempts without starting them"),
             (Some(by), None) if now > by => Verdict::Late,
             _ => Verdict::Fine,
@@ -196,20 +205,32 @@ mod tests {
     fn an_attempt_is_asked_back_once_and_then_costs_the_worker() {
         let now = Instant::now();
         let mut schedule = Schedule::new(now + ms(60_000), false);
-        assert_eq!(schedule.verdict(now + ms(9000), None), Verdict::Fine, "its order is not sent");
+        assert_eq!(schedule.verdict(now + ms(9000), None, false), Verdict::Fine, "its order is not sent");
         schedule.sent(now, ms(500));
-        assert_eq!(schedule.verdict(now + ms(500), None), Verdict::Fine);
-        assert_eq!(schedule.verdict(now + ms(501), None), Verdict::Late);
+        assert_eq!(schedule.verdict(now + ms(500), None, false), Verdict::Fine);
+        assert_eq!(schedule.verdict(now + ms(501), None, false), Verdict::Late);
         schedule.asked(now + ms(501), ms(500));
-        assert_eq!(schedule.verdict(now + ms(1001), None), Verdict::Fine);
-        assert!(matches!(schedule.verdict(now + ms(1002), None), Verdict::Drop(_)));
+        assert_eq!(schedule.verdict(now + ms(1001), None, false), Verdict::Fine);
+        assert!(matches!(schedule.verdict(now + ms(1002), None, false), Verdict::Drop(_)));
         schedule.started(now);
-        assert_eq!(schedule.verdict(now + ms(1002), None), Verdict::Fine);
-        assert_eq!(schedule.verdict(now + ms(70_500), None), Verdict::Fine);
-        assert!(matches!(schedule.verdict(now + ms(70_501), None), Verdict::Drop(_)));
+        assert_eq!(schedule.verdict(now + ms(1002), None, false), Verdict::Fine);
+        assert_eq!(schedule.verdict(now + ms(70_500), None, false), Verdict::Fine);
+        assert!(matches!(schedule.verdict(now + ms(70_501), None, false), Verdict::Drop(_)));
         let stopped = Some(now + ms(2000));
-        assert_eq!(schedule.verdict(now + ms(22_000), stopped), Verdict::Fine);
-        assert!(matches!(schedule.verdict(now + ms(22_001), stopped), Verdict::Drop(_)));
+        assert_eq!(schedule.verdict(now + ms(22_000), stopped, false), Verdict::Fine);
+        assert!(matches!(schedule.verdict(now + ms(22_001), stopped, false), Verdict::Drop(_)));
+    }
+
+    #[test]
+    fn an_attempt_behind_others_is_asked_back_soon() {
+        let now = Instant::now();
+        let mut schedule = Schedule::new(now + ms(60_000), false);
+        schedule.sent(now, ms(700));
+        assert_eq!(schedule.verdict(now + ms(221), None, false), Verdict::Fine);
+        assert_eq!(schedule.verdict(now + ms(220), None, true), Verdict::Fine, "200 ms are its way");
+        assert_eq!(schedule.verdict(now + ms(221), None, true), Verdict::Late);
+        schedule.started(now + ms(300));
+        assert_eq!(schedule.verdict(now + ms(900), None, true), Verdict::Fine);
     }
 
     #[test]
@@ -225,11 +246,11 @@ mod tests {
         let mut schedule = of(10);
         assert_eq!(schedule.expiry(Some(now + ms(100))), Some(now + ms(150)));
         assert_eq!(schedule.expiry(Some(now + ms(990))), Some(now + ms(1000)));
-        assert_eq!(schedule.verdict(now + ms(999), None), Verdict::Fine);
+        assert_eq!(schedule.verdict(now + ms(999), None, false), Verdict::Fine);
         // However late the look is, what has arrived is heard first.
-        assert_eq!(schedule.verdict(now + ms(4000), None), Verdict::Fine);
+        assert_eq!(schedule.verdict(now + ms(4000), None, false), Verdict::Fine);
         assert_eq!(schedule.expiry(None), Some(now + ms(4000) + HEARING));
-        assert_eq!(schedule.verdict(now + ms(4000) + HEARING, None), Verdict::Expired);
+        assert_eq!(schedule.verdict(now + ms(4000) + HEARING, None, false), Verdict::Expired);
         assert_eq!(of(1100).expiry(None), Some(now + ms(1150)), "it is to find out by itself");
     }
 

@@ -24,7 +24,7 @@ fn a_server_whose_leaves_run_on_workers_only_is_ready_while_there_is_one() {
     let Some(nats) = Nats::start() else { return };
     let server = Server::start(&["--nats", &nats.url(), "--local", "false"], "");
     let why = ready_once(&server, 503);
-    assert!(why.starts_with("not ready\nno worker of the pool `default` is here"), "{why}");
+    assert!(why.starts_with("not ready\nno worker of the pool `default` has joined"), "{why}");
     let first = worker(&nats, "a");
     assert_eq!(ready_once(&server, 200), "ready\n");
     drop(first);

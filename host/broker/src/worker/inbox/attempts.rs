@@ -38,6 +38,8 @@ pub(super) struct Running {
     pub(super) claimed: Instant,
     /// The leaf that waits for more units.
     pub(super) waker: Option<Waker>,
+    /// True while it waits for something that is not the root's, and the root knows.
+    pub(super) is_waiting: bool,
     /// Token of the attempt, for what is kept of it.
     pub(super) token: Bytes,
 }
