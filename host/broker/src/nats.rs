@@ -197,6 +197,18 @@ async fn trust(ca: Option<PathBuf>) -> Result<rustls::ClientConfig, NatsError> {
     Ok(loaded.map_err(cancelled)??)
 }
 
+/// Reads the file with the credentials of a connection, if there is one.
+///
+/// # Errors
+/// [`NatsError::Credentials`] for a file that cannot be read, or is larger than 64 KiB.
+pub fn read_credentials(options: &Options) -> Result<Option<String>, NatsError> {
+    let read = |path: &PathBuf| {
+        let unreadable = |cause| NatsError::Credentials { path: path.clone(), cause };
+        read_secret(path).map_err(unreadable)
+    };
+    options.credentials.as_ref().map(read).transpose()
+}
+
 /// Adds the user to the settings of a connection.
 async fn login(settings: ConnectOptions, options: &Options) -> Result<ConnectOptions, NatsError> {
     if let Some(path) = options.credentials.clone() {

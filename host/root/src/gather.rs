@@ -220,8 +220,7 @@ impl Gather {
 
     /// Records the workers that were there so far, and those of them that were lost.
     pub fn had_workers(&mut self, joined: u64, lost: u64) {
-        self.account.workers.joined = joined;
-        self.account.workers.lost = lost;
+        self.account.workers.had(joined, lost);
     }
 
     /// Records a partial of an earlier run, read from the journal: of these units, or of the whole

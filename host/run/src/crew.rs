@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_broker::Workers;
 use frond_broker::cluster::accept_workers;
-use frond_broker::nats::{Options, connect};
+use frond_broker::nats::{Options, connect, read_credentials};
 use frond_broker::session::Settings;
 use frond_root::sync::lock;
 use frond_root::{CancellationToken, Digest, DigestWriter};
@@ -221,7 +221,7 @@ fn login(broker: &Options) -> Result<Digest, RunError> {
     let mut digest = DigestWriter::default();
     digest.add_whole(broker.user.as_deref().unwrap_or_default().as_bytes());
     digest.add_whole(broker.password.as_deref().unwrap_or_default().as_bytes());
-    digest.add_whole(broker.read_credentials()?.unwrap_or_default().as_bytes());
+    digest.add_whole(read_credentials(broker)?.unwrap_or_default().as_bytes());
     Ok(digest.finish())
 }
 

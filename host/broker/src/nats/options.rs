@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-use super::error::NatsError;
-
 /// Largest file with a secret, in bytes: a password, or a token and a key.
 const MAX_SECRET: u64 = 64 << 10;
 /// Pool of roots and workers that name none.
@@ -36,16 +34,6 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads the file with the credentials, if there is one.
-    ///
-    /// # Errors
-    /// [`NatsError::Credentials`] for a file that cannot be read, or is larger than 64 KiB.
-    pub fn read_credentials(&self) -> Result<Option<String>, NatsError> {
-        let unreadable = |path: &Path, cause| NatsError::Credentials { path: path.to_path_buf(), cause };
-        let read = |path| read_secret(path).map_err(|cause| unreadable(path, cause));
-        self.credentials.as_deref().map(read).transpose()
-    }
-
     /// User in words, for messages.
     pub(super) fn who(&self) -> String {
         match (&self.credentials, &self.user) {

@@ -143,8 +143,8 @@ pub(super) struct Peer {
     /// True if it wants to be told of the files of contents.
     reads_files: bool,
     pub(super) pause: Pause,
-    /// True if attempts were asked back that had to wait behind others, and none has ended since: it
-    /// has none ahead.
+    /// True if attempts were asked back that had to wait behind others, and none has ended since:
+    /// it has none ahead.
     pub(super) is_behind: bool,
     clock: WorkerClock,
     /// Tells the conversation that the worker is to be dropped, and why.

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 /// The least time for a worker to start an attempt when a slot elsewhere is idle, and to give it
 /// back: many times the scheduling delay of a busy machine.
 const LEAST_PATIENCE: Duration = Duration::from_millis(500);
-/// The least time after which an attempt that waits behind others is asked back, if a slot elsewhere
-/// is idle: many times what it waits behind leaves that are as short as those before.
+/// The least time after which an attempt that waits behind others is asked back, if a slot
+/// elsewhere is idle: many times what it waits behind leaves that are as short as those before.
 const BEHIND: Duration = Duration::from_millis(20);
 /// The most round trips that are waited for: a worker that delays its answers gains little.
 const MOST_PATIENCE: Duration = Duration::from_secs(10);

@@ -26,7 +26,8 @@ pub(super) struct Server {
 fn unchecked_apps(folder: &Path) -> PathBuf {
     let apps = folder.join("apps");
     for app in ["rail", "pi", "faulty"] {
-        let (from, to) = (root().join("examples").join(app), apps.join(app));
+        let from = root().join("examples").join(app);
+        let to = apps.join(app);
         std::fs::create_dir_all(to.join("data")).unwrap();
         let manifest = std::fs::read_to_string(from.join("frond.toml")).unwrap();
         let manifest = manifest.replace("../../target", root().join("target").to_str().unwrap());

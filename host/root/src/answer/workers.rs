@@ -53,6 +53,12 @@ pub(crate) struct WorkerCounts {
 }
 
 impl WorkerCounts {
+    /// Sets the numbers of workers that were there so far, and of those of them that were lost.
+    pub(crate) fn had(&mut self, joined: u64, lost: u64) {
+        self.joined = joined;
+        self.lost = lost;
+    }
+
     /// Counts an attempt that began on the worker of this name.
     pub(crate) fn started(&mut self, worker: &Arc<str>) {
         self.attempts += 1;

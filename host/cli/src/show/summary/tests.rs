@@ -107,8 +107,8 @@ fn workers_are_told_with_their_part_and_what_their_loss_cost() {
     account.workers = Some(Box::new(many));
     insta::assert_snapshot!(check(&stream(&account)), @r"
     complete 5 of 5 partitions, in 97.0 ms of 2.00 s   (floor 60 %)
-    workers  12 joined, 1 lost · 1,178 attempts: w0 20, w1 19, w2 18, w3 17, w4 16, w5 15, w6 14, w7
-             13, and 4 more · 3 attempts lost with them · 1,200 units run again
+    workers  12 joined, 1 lost · 1,178 attempts: w0 20, w1 19, w2 18, w3 17, w4 16, w5 15, w6 14, w7 13,
+             and 4 more · 3 attempts lost with them · 1,200 units run again
     time     plan 1.0 ms · gather 93.0 ms · merge 3.0 ms · reserve 200 ms
     ");
     account.workers = Some(Box::new(WorkerAccount { joined: 1, ..WorkerAccount::default() }));
