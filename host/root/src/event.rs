@@ -138,6 +138,9 @@ pub enum EventKind {
         /// Number of the attempt whose share was cut for this one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cut_from: Option<u32>,
+        /// Number of the running attempt that it copies.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        copy_of: Option<u32>,
         /// Name of the worker that runs it; `None` for the root's own process.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worker: Option<String>,
@@ -170,6 +173,9 @@ pub enum EventKind {
         /// Part of the partition that the attempt had; `None` if it had and took all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         part: Option<EndedPart>,
+        /// True if another attempt at the same units was done first: this one counts for nothing.
+        #[serde(default, skip_serializing_if = "is_false")]
+        beaten: bool,
     },
     /// A retry of a failed attempt is scheduled.
     RetryScheduled {
@@ -238,6 +244,10 @@ pub enum EventKind {
         /// Account of the query.
         coverage: Box<Coverage>,
     },
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn is_zero<N: Default + PartialEq>(number: &N) -> bool {

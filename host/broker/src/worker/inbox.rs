@@ -1,6 +1,8 @@
 //! Leaves of a root's query, as the slots of a worker see them. What the slots report goes to the
 //! root, which decides.
 
+mod stopping;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_root::ledger::PartialRange;
 use frond_root::share::{Part, Share, Stretch};
+use frond_root::work::SupersededHook;
 use frond_root::{
     AttemptId, Content, Done, Emission, Grain, Limit, Outcome, Partition, PieceSizes, StopReason, Tenant, Ticket,
     Units, Work,
@@ -61,6 +64,8 @@ struct Running {
     waker: Option<Waker>,
     /// Token of the attempt, for what is kept of it.
     token: Bytes,
+    /// True if it must stop, because another attempt was done first.
+    is_superseded: bool,
 }
 
 /// Leaves of one query.
@@ -80,9 +85,12 @@ pub(super) struct Inbox {
     running: Mutex<HashMap<AttemptId, Running>>,
     /// Number of claimed attempts.
     claimed: AtomicUsize,
+    /// Number of attempts that had to stop.
+    superseded: AtomicUsize,
     closed: AtomicBool,
     late: AtomicBool,
     hooks: Mutex<Vec<Hook>>,
+    on_superseded: Mutex<Vec<SupersededHook>>,
     /// Told when a claimed attempt has ended.
     ended: Notify,
 }
@@ -116,9 +124,11 @@ impl Inbox {
             waiting: Mutex::default(),
             running: Mutex::default(),
             claimed: AtomicUsize::new(0),
+            superseded: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             late: AtomicBool::new(false),
             hooks: Mutex::default(),
+            on_superseded: Mutex::default(),
             ended: Notify::new(),
         })
     }
@@ -191,33 +201,9 @@ impl Inbox {
         self.cached.iter().for_each(|cached| cached.stored(id, stored.until));
     }
 
-    /// Ends the query: the root has stopped it.
-    pub(super) fn stop(&self, is_late: bool) {
-        self.cached.iter().for_each(CachedRun::stop);
-        self.close(is_late);
-    }
-
-    /// Ends the query: the root is lost. What it has not stored is kept.
-    pub(super) fn lose(&self) {
-        self.cached.iter().for_each(CachedRun::lose);
-        self.close(false);
-    }
-
     /// True if the query has a memo.
     pub(super) fn is_cached(&self) -> bool {
         self.cached.is_some()
-    }
-
-    /// Running leaves are stopped, and what no slot has claimed is given back.
-    fn close(&self, is_late: bool) {
-        self.late.store(is_late, Ordering::SeqCst);
-        self.closed.store(true, Ordering::SeqCst);
-        self.give_waiting_back();
-        // A hook may use this inbox: release the lock first.
-        let hooks = std::mem::take(&mut *self.hooks.lock());
-        hooks.iter().for_each(|hook| hook());
-        let wakers: Vec<_> = self.running.lock().values_mut().filter_map(|running| running.waker.take()).collect();
-        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Gives attempts back that no slot has claimed.
@@ -243,7 +229,9 @@ impl Inbox {
 
     /// Forgets a claimed attempt.
     fn forget(&self, id: AttemptId) {
-        self.running.lock().remove(&id);
+        if self.running.lock().remove(&id).is_some_and(|running| running.is_superseded) {
+            self.superseded.fetch_sub(1, Ordering::SeqCst);
+        }
         self.load.ended(1);
         self.claimed.fetch_sub(1, Ordering::SeqCst);
         self.ended.notify_waiters();
@@ -319,8 +307,21 @@ impl Work for Inbox {
     fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
         let Waiting { id, deadline, limit, partition, pulled, share, token } = self.waiting.lock().pop_front()?;
         self.claimed.fetch_add(1, Ordering::SeqCst);
-        self.running.lock().insert(id, Running { share: share.clone(), pulled, claimed: now, waker: None, token });
-        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from: None, worker: None })
+        let running = Running { share: share.clone(), pulled, claimed: now, waker: None, token, is_superseded: false };
+        self.running.lock().insert(id, running);
+        let copy_of = None;
+        Some(Ticket {
+            id,
+            slot,
+            claimed: now,
+            deadline,
+            limit,
+            partition,
+            share,
+            cut_from: None,
+            copy_of,
+            worker: None,
+        })
     }
 
     fn is_claimable(&self) -> bool {
@@ -345,7 +346,7 @@ impl Work for Inbox {
         let Some(share) = ticket.share.as_deref() else { return Poll::Ready(None) };
         let piece = match share.poll_next(now) {
             // No further units will come.
-            Poll::Pending if self.is_closed() => return Poll::Ready(None),
+            Poll::Pending if self.is_closed() || self.is_superseded(ticket.id) => return Poll::Ready(None),
             Poll::Pending => self.await_lease(ticket, share, now, context.waker()),
             piece => piece,
         };
@@ -359,9 +360,16 @@ impl Work for Inbox {
         self.closed.load(Ordering::SeqCst)
     }
 
-    fn stop(&self, _id: AttemptId) -> Option<StopReason> {
+    fn stop(&self, id: AttemptId) -> Option<StopReason> {
+        if self.is_superseded(id) {
+            return Some(StopReason::Superseded);
+        }
         let reason = if self.late.load(Ordering::SeqCst) { StopReason::Late } else { StopReason::Cancelled };
         self.is_closed().then_some(reason)
+    }
+
+    fn on_superseded(&self, hook: SupersededHook) {
+        self.on_superseded.lock().push(hook);
     }
 
     fn on_stop(&self, hook: Hook) {

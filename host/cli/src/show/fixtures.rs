@@ -76,6 +76,7 @@ impl Stream {
                 weight: 1,
                 units: None,
                 cut_from: None,
+                copy_of: None,
                 worker: None,
             },
         )
@@ -103,10 +104,21 @@ impl Stream {
         let usage = Usage { fuel: 1_300_000, memory: 9 << 20, output: 2048, log: 0 };
         let log = Vec::new();
         let part = None;
-        self.at(
-            ms,
-            EventKind::AttemptEnded { partition, attempt, slot, failure, usage, log, earlier, waited, waits, part },
-        )
+        let beaten = false;
+        let ended = EventKind::AttemptEnded {
+            partition,
+            attempt,
+            slot,
+            failure,
+            usage,
+            log,
+            earlier,
+            waited,
+            waits,
+            part,
+            beaten,
+        };
+        self.at(ms, ended)
     }
 
     pub(crate) fn leaf(self, from: u64, to: u64, partition: u32, slot: u32) -> Self {
@@ -135,7 +147,17 @@ impl Stream {
         let units = cut_from.map(|_| (part.begin, part.end));
         self.at(
             from,
-            EventKind::AttemptStarted { partition, key, attempt, slot, weight: 1, units, cut_from, worker: None },
+            EventKind::AttemptStarted {
+                partition,
+                key,
+                attempt,
+                slot,
+                weight: 1,
+                units,
+                cut_from,
+                copy_of: None,
+                worker: None,
+            },
         )
         .at(
             to,
@@ -150,6 +172,7 @@ impl Stream {
                 waited: 0,
                 waits: Vec::new(),
                 part: Some(part),
+                beaten: false,
             },
         )
     }

@@ -47,6 +47,7 @@ fn started(at: u64, partition: u32, slot: u32) -> Event {
             weight: 2,
             units: None,
             cut_from: None,
+            copy_of: None,
             worker: None,
         },
     }
@@ -65,6 +66,7 @@ fn ended(at: u64, partition: u32, slot: u32, failure: Option<Failure>) -> Event 
         waited: 0,
         waits: Vec::new(),
         part: None,
+        beaten: false,
     };
     Event { at, kind }
 }

@@ -77,6 +77,7 @@ struct Began {
     at: u64,
     key: PartitionKey,
     cut_from: Option<u32>,
+    copy_of: Option<u32>,
     worker: Option<String>,
 }
 
@@ -150,8 +151,14 @@ impl Tree {
                 let attributes = vec![KeyValue::new("frond.partitions", int(*partitions))];
                 Some(Child { attributes, ..child("plan", 0, event.at) })
             }
-            EventKind::AttemptStarted { partition, attempt, key, cut_from, worker, .. } => {
-                let began = Began { at: event.at, key: key.clone(), cut_from: *cut_from, worker: worker.clone() };
+            EventKind::AttemptStarted { partition, attempt, key, cut_from, copy_of, worker, .. } => {
+                let began = Began {
+                    at: event.at,
+                    key: key.clone(),
+                    cut_from: *cut_from,
+                    copy_of: *copy_of,
+                    worker: worker.clone(),
+                };
                 self.attempts.insert((*partition, *attempt), began);
                 None
             }
@@ -168,6 +175,7 @@ impl Tree {
                     KeyValue::new("frond.waited_us", int(*waited)),
                 ];
                 attributes.extend(began.cut_from.map(|from| KeyValue::new("frond.cut_from", i64::from(from))));
+                attributes.extend(began.copy_of.map(|of| KeyValue::new("frond.copy_of", i64::from(of))));
                 attributes.extend(began.worker.map(|worker| KeyValue::new("frond.worker", worker)));
                 if let Some(part) = part {
                     attributes.push(KeyValue::new("frond.part.begin", int(part.begin)));
@@ -259,6 +267,7 @@ mod tests {
             weight: 1,
             units: None,
             cut_from: None,
+            copy_of: None,
             worker: None,
         };
         let ended = EventKind::AttemptEnded {
@@ -272,6 +281,7 @@ mod tests {
             waited,
             waits,
             part: None,
+            beaten: false,
         };
         [started, ended]
     }

@@ -19,6 +19,7 @@ fn ended(partition: u32, texts: usize) -> Event {
         waited: 0,
         waits: Vec::new(),
         part: None,
+        beaten: false,
     };
     Event { at: 1, kind }
 }
