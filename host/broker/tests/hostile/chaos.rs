@@ -23,7 +23,7 @@ const COUNTS: [u64; 4] = [30, 3, 100, 12];
 /// Step of a hostile worker.
 #[derive(Clone, Debug)]
 enum Step {
-    Say(Said),
+    Say(Box<Said>),
     /// It says what no frame is.
     Bytes(Vec<u8>),
     /// It waits for so many milliseconds.
@@ -151,7 +151,7 @@ fn said(spoils: bool) -> impl Strategy<Value = Said> {
 
 fn steps(spoils: bool) -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        30 => said(spoils).prop_map(Step::Say),
+        30 => said(spoils).prop_map(|said| Step::Say(Box::new(said))),
         1 => vec(any::<u8>(), 0..20).prop_map(Step::Bytes),
         6 => (0_u64..700).prop_map(Step::Wait),
         6 => Just(Step::Hear),
@@ -167,7 +167,7 @@ async fn play(root: &Root, mut liar: Liar, steps: Vec<Step>, slots: u32) -> Liar
             liar = root.liar(slots).await;
         }
         match step {
-            Step::Say(said) => liar.say(said),
+            Step::Say(said) => liar.say(*said),
             Step::Bytes(bytes) => liar.sender.post(bytes.into()),
             Step::Wait(time) => sleep(ms(time)).await,
             Step::Hear => {
