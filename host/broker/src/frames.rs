@@ -299,6 +299,9 @@ pub struct Stop {
     /// True if its time is up.
     #[prost(bool, tag = "2")]
     pub is_late: bool,
+    /// True if the root gives it up before its end: what is finished is kept for the next one.
+    #[prost(bool, tag = "3")]
+    pub is_abandoned: bool,
 }
 
 /// Bytes of a content.

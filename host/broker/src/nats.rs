@@ -89,6 +89,14 @@ fn check_label(name: &str) -> Result<(), NatsError> {
     if is_label(name) { Ok(()) } else { Err(NatsError::Name { name: name.to_owned() }) }
 }
 
+/// Checks the name of a pool.
+///
+/// # Errors
+/// [`NatsError::Pool`] for anything but 1 to 32 lower-case letters, digits and hyphens.
+pub fn check_pool(name: &str) -> Result<(), NatsError> {
+    if names::is_pool(name) { Ok(()) } else { Err(NatsError::Pool { pool: name.to_owned() }) }
+}
+
 /// Connects to a NATS server. Later losses of the connection are repaired for as long as anybody
 /// has it.
 ///
@@ -96,9 +104,7 @@ fn check_label(name: &str) -> Result<(), NatsError> {
 /// Invalid options, and a server that cannot be reached within 10 s, refuses the user, is older
 /// than 2.11, or accepts smaller messages than [`MAX_MESSAGE`].
 pub async fn connect(options: &Options) -> Result<Nats, NatsError> {
-    if !names::is_pool(&options.pool) {
-        return Err(NatsError::Pool { pool: options.pool.clone() });
-    }
+    check_pool(&options.pool)?;
     let user = options.user.as_deref().unwrap_or(ANY);
     if !names::is_user(user) {
         return Err(NatsError::User { user: user.to_owned() });
@@ -213,9 +219,10 @@ pub fn read_credentials(options: &Options) -> Result<Option<String>, NatsError> 
 async fn login(settings: ConnectOptions, options: &Options) -> Result<ConnectOptions, NatsError> {
     if let Some(path) = options.credentials.clone() {
         let unusable = |cause| NatsError::Credentials { path: path.clone(), cause };
-        let file = path.clone();
-        let text = tokio::task::spawn_blocking(move || read_secret(&file)).await;
-        let text = text.unwrap_or_else(|error| Err(error.into())).map_err(unusable)?;
+        let options = options.clone();
+        // The file may be on a slow volume.
+        let text = tokio::task::spawn_blocking(move || read_credentials(&options)).await;
+        let text = text.map_err(|error| unusable(error.into()))??.unwrap_or_default();
         return settings.credentials(&text).map_err(unusable);
     }
     Ok(match (&options.user, &options.password) {

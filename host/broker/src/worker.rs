@@ -123,6 +123,7 @@ pub async fn serve_one_of(
         leaves,
         inboxes,
         is_draining: false,
+        is_dismissed: false,
     };
     session.run(receiver, loaded, draining).await
 }
@@ -131,12 +132,7 @@ impl Drop for Session {
     /// Stops the leaves of a root that is lost, also when the session's future is dropped.
     fn drop(&mut self) {
         self.pulls.close();
-        for query in self.inboxes.values() {
-            query.inbox.lose();
-        }
-        if self.inboxes.values().any(|query| query.inbox.is_cached()) {
-            self.cache.expire_later();
-        }
+        self.inboxes.values().for_each(|query| self.lose(query));
         // What the leaves still say is of no use to the root: it has others run what is left.
         self.sender.close();
     }
@@ -191,6 +187,8 @@ struct Session {
     /// Queries by number.
     inboxes: HashMap<u64, Query>,
     is_draining: bool,
+    /// True if the root has asked the worker to leave.
+    is_dismissed: bool,
 }
 
 impl Session {
@@ -215,7 +213,8 @@ impl Session {
                 () = draining.cancelled(), if !self.is_draining => self.drain(),
                 () = self.idle(), if self.is_draining => {
                     self.sender.close();
-                    return self.sender.closed().await;
+                    let lost = self.sender.closed().await;
+                    return if self.is_dismissed { Lost::Drained } else { lost };
                 }
             }
         }
@@ -239,7 +238,11 @@ impl Session {
             }
             Said::Stop(stop) => {
                 if let Some(query) = self.inboxes.remove(&stop.query) {
-                    query.inbox.stop(stop.is_late);
+                    if stop.is_abandoned {
+                        self.lose(&query);
+                    } else {
+                        query.inbox.stop(stop.is_late);
+                    }
                     self.load.closed(query.bytes);
                 }
             }
@@ -253,12 +256,23 @@ impl Session {
             Said::Recall(recall) => self.recall(recall)?,
             Said::Forget(forget) => self.cache.forget(&forget.id, &forget.partials),
             Said::Content(content) => self.pulls.answered(content),
-            Said::Leave(_) => self.drain(),
+            Said::Leave(_) => {
+                self.is_dismissed = true;
+                self.drain();
+            }
             // Frames for roots, and those of later versions.
             _ => {}
         }
         self.sender.set_busy(!self.inboxes.is_empty());
         Ok(())
+    }
+
+    /// Ends a query whose root will not end it, and keeps what is finished for the next one.
+    fn lose(&self, query: &Query) {
+        query.inbox.lose();
+        if query.inbox.is_cached() {
+            self.cache.expire_later();
+        }
     }
 
     /// Takes attempts to run. Those that cannot run are given back.

@@ -35,6 +35,7 @@ use tokio::time::{Instant, timeout};
 use crate::carrier::Carrier;
 use crate::session::{Lost, Settings};
 
+use absent::EmptyPool;
 use runner::WorkersRunner;
 use shared::Shared;
 
@@ -114,15 +115,29 @@ impl Workers {
         self.shared.forget(held);
     }
 
-    /// Has queries carry a remark, for people, while no worker of a broker is there.
-    pub fn remark_if_absent(&self, remark: String) {
-        self.shared.state.lock().if_absent = Some(remark);
+    /// Has queries carry a remark, for people, while no worker of this pool takes attempts.
+    /// `has_others` tells whether leaves run meanwhile, on other slots.
+    pub fn remark_if_absent(&self, pool: &str, has_others: bool) {
+        self.shared.state.lock().pool = Some(EmptyPool { name: pool.to_owned(), has_others });
     }
 
-    /// The remark on queries, if no worker of a broker is there.
+    /// The remark on queries, if no worker of the pool takes attempts.
     #[must_use]
     pub fn absence(&self) -> Option<String> {
-        self.shared.state.lock().absence().map(str::to_owned)
+        self.shared.state.lock().absence()
+    }
+
+    /// Waits until each worker of the broker that is here now has heard that this root leaves. The
+    /// caller gives the conversations up meanwhile.
+    pub(crate) fn left(&self) -> impl Future<Output = ()> + use<> {
+        let state = self.shared.state.lock();
+        let peers = state.peers.values().filter(|peer| peer.origin.process.is_some());
+        let sessions: Vec<_> = peers.map(|peer| peer.sender.clone()).collect();
+        async move {
+            for session in sessions {
+                session.closed().await;
+            }
+        }
     }
 
     /// All workers, in the order in which they joined.

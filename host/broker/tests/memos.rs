@@ -92,12 +92,30 @@ async fn a_query_that_is_stopped_leaves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_query_that_its_root_gives_up_leaves_what_is_finished() {
+    let pool = [Worker::new(2, 1)];
+    let root = Root::ask(&pool, &Store::default(), &[5, 5, 10_000], Vec::new()).await;
+    until(async || root.workers.list()[0].ended == 2).await;
+    // As at the orderly stop of a server, or when it has lost its job.
+    root.flow.abort();
+    until(async || root.workers.list()[0].attempts == 0).await;
+    let held = recall(&root.workers, KEY).await;
+    assert!(partitions(&held).is_superset(&[0, 1].into()), "{held:?}");
+    root.workers.forget(&held);
+    assert!(partitions(&recall(&root.workers, KEY).await).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn partials_are_kept_for_ten_minutes() {
-    for (after, kept) in [(590, 2), (610, 0)] {
+    for (after, kept, is_given_up) in [(590, 2, true), (610, 0, true), (590, 2, false), (610, 0, false)] {
         let pool = [Worker::new(2, 0)];
         let root = Root::ask(&pool, &Store::default(), &[5, 5], Vec::new()).await;
         until(async || root.workers.list()[0].ended == 2).await;
-        root.die().await;
+        if is_given_up {
+            root.flow.abort();
+        } else {
+            root.die().await;
+        }
         sleep(Duration::from_secs(after)).await;
         assert_eq!(recall(&next(&pool).await, KEY).await.partials.len(), kept);
     }

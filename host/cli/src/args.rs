@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use frond_app::PieceSize;
 use frond_app::size::{parse_duration, parse_size};
 use frond_root::Floor;
@@ -70,6 +70,26 @@ pub struct Cli {
     /// The verb.
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+impl Cli {
+    /// Reads a command line, whose first word is the program's name.
+    ///
+    /// # Errors
+    /// The reason why it is invalid; or the help, or the version, that it asks for.
+    pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = with_negatives(Self::command());
+        let mut matches = command.try_get_matches_from_mut(line)?;
+        Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// Has options take a negative number as their value, so that the error says what is wrong with it:
+/// clap takes it for an unknown option otherwise.
+fn with_negatives(command: Command) -> Command {
+    let takes_values = |arg: &Arg| arg.get_action().takes_values();
+    let command = command.mut_args(|arg| if takes_values(&arg) { arg.allow_negative_numbers(true) } else { arg });
+    command.mut_subcommands(with_negatives)
 }
 
 /// The verbs.

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use frond_cli::args::Cli;
 use frond_cli::{advise, exit::Exit, report, run};
 use mimalloc::MiMalloc;
@@ -13,7 +12,7 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let exit = match Cli::try_parse() {
+    let exit = match Cli::read(std::env::args_os()) {
         // The panic hook has printed the panic to stderr.
         Ok(cli) => std::panic::catch_unwind(|| run(&cli).unwrap_or_else(|error| report(&error))).unwrap_or(Exit::Bug),
         Err(error) => {

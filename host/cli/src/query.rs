@@ -48,6 +48,7 @@ pub(crate) fn run(args: &QueryArgs) -> anyhow::Result<Exit> {
     let views = Views::open(args)?;
     let planned = PlanCell::default();
     let answer = ask_it(&runtime, args, &wired, request, &views, &planned);
+    crew.iter().for_each(|crew| runtime.block_on(crew.leave()));
     drop(crew);
     // Otherwise a guest stuck in unbounded host work would keep the process from ending.
     runtime.shutdown_background();

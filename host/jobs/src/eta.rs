@@ -58,6 +58,9 @@ pub fn eta(job: &Job, history: &[PastJob], slots: usize, now: UnixMs) -> Result<
     let settled = counts.done + counts.degraded + counts.failed;
     let ran = job.started.map_or(0, |started| now.since(started));
     let enough = ENOUGH.0.max(counts.partitions / ENOUGH.1).min(counts.partitions);
+    if slots == 0 {
+        return Err("no worker is there to run its leaves");
+    }
     if job.planned && settled >= enough && counts.settled_weight > 0 {
         return Ok(by_pace(job, settled, ran, slots));
     }
@@ -74,7 +77,7 @@ fn by_pace(job: &Job, settled: u64, ran: u64, slots: usize) -> Eta {
     let p50 = ran as f64 * left / counts.settled_weight.max(1) as f64;
     let pending = counts.partitions.saturating_sub(settled).max(1) as f64;
     // Slot time of one partition.
-    let one = ran as f64 * slots.max(1) as f64 / settled.max(1) as f64;
+    let one = ran as f64 * slots as f64 / settled.max(1) as f64;
     let spread = p50 / pending.sqrt() * Z90;
     let last = if left > 0.0 { one + UNSTEADY * (ran as f64 + p50) } else { 0.0 };
     let p90 = p50 + spread + last;

@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -78,7 +78,8 @@ pub struct Scatter {
     busy: AtomicUsize,
     held: AtomicBool,
     closed: AtomicBool,
-    late: AtomicBool,
+    /// Reason why it is closed, or is about to be.
+    closed_for: OnceLock<StopReason>,
     reports: Box<[Reports]>,
     /// Bytes of partials in unread reports.
     unread: AtomicU64,
@@ -126,7 +127,7 @@ impl Scatter {
             busy: AtomicUsize::new(0),
             held: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            late: AtomicBool::new(false),
+            closed_for: OnceLock::new(),
             reports: (0..window.slots.clamp(1, MAX_LISTS)).map(|_| Reports::default()).collect(),
             window,
             unread: AtomicU64::new(0),
@@ -361,8 +362,7 @@ impl Work for Scatter {
     }
 
     fn stop(&self, _id: AttemptId) -> Option<StopReason> {
-        let reason = if self.is_late() { StopReason::Late } else { StopReason::Cancelled };
-        self.is_closed().then_some(reason)
+        self.closed_for.get().copied().filter(|_| self.is_closed())
     }
 
     fn on_stop(&self, hook: Hook) {

@@ -65,6 +65,8 @@ pub enum StopReason {
     Cancelled,
     /// Time is up for all leaves of the query.
     Late,
+    /// This process runs the query no more, and another one may: it has use for what is finished.
+    Abandoned,
 }
 
 /// Outcome of an attempt.
@@ -114,7 +116,7 @@ impl Outcome {
             None => Failure::time_up(ticket.limit),
             Some(StopReason::Late) if now >= ticket.deadline => Failure::time_up(ticket.limit),
             Some(StopReason::Late) => Failure::new(FailureKind::OutOfTime, WAIT_OVER),
-            Some(StopReason::Cancelled) => Failure::new(FailureKind::Cancelled, CANCELLED),
+            Some(StopReason::Cancelled | StopReason::Abandoned) => Failure::new(FailureKind::Cancelled, CANCELLED),
         };
         Self::new(Err(Box::new(failure)), ran)
     }

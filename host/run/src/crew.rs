@@ -12,6 +12,7 @@ use frond_broker::session::Settings;
 use frond_root::sync::lock;
 use frond_root::{CancellationToken, Digest, DigestWriter};
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::error::RunError;
@@ -73,6 +74,8 @@ pub struct Crew {
     login: Option<Digest>,
     /// Time of the start, or at which the broker was reached.
     since: Mutex<Instant>,
+    /// Task that hears the workers of the broker, until it has said goodbye to them.
+    hearing: Mutex<Option<JoinHandle<()>>>,
     _processes: Processes,
     runtime: Handle,
     ending: CancellationToken,
@@ -106,11 +109,13 @@ impl Crew {
         let processes = ProcessSettings { name: "process", count, spares, needs_wall: false };
         let processes = Processes::start(&processes, &workers)?;
         if let Some(broker) = &settings.broker {
-            workers.remark_if_absent(absence(&broker.pool, settings.local_slots > 0 || settings.processes > 0));
+            workers.remark_if_absent(&broker.pool, settings.local_slots > 0 || settings.processes > 0);
         }
         let ending = CancellationToken::new();
         let since = Mutex::new(Instant::now());
-        Ok(Self { workers, settings, login, since, _processes: processes, runtime: runtime.clone(), ending })
+        let hearing = Mutex::new(None);
+        let runtime = runtime.clone();
+        Ok(Self { workers, settings, login, since, hearing, _processes: processes, runtime, ending })
     }
 
     /// Hears the workers of the broker, if there is one.
@@ -121,9 +126,8 @@ impl Crew {
         let Some(broker) = &self.settings.broker else { return Ok(()) };
         let side = connect(broker).await?.root(&own_name()).await?;
         *lock(&self.since) = Instant::now();
-        let ending = self.ending.clone();
-        let hearing = accept_workers(side, self.workers.clone());
-        self.runtime.spawn(async move { ending.run_until_cancelled(hearing).await });
+        let hearing = accept_workers(side, self.workers.clone(), self.ending.clone());
+        *lock(&self.hearing) = Some(self.runtime.spawn(hearing));
         Ok(())
     }
 
@@ -184,6 +188,17 @@ impl Crew {
         self.workers.joined(usize::MAX, left().min(SETTLING)).await;
     }
 
+    /// Tells the workers of the broker that the root leaves, and waits until they know, for a
+    /// second at most. None of them joins from now on.
+    pub async fn leave(&self) {
+        self.ending.cancel();
+        let hearing = lock(&self.hearing).take();
+        if let Some(hearing) = hearing {
+            // It ends in any case.
+            let _ = hearing.await;
+        }
+    }
+
     /// The reason why no worker runs leaves, if none does.
     #[must_use]
     pub fn absence(&self) -> Option<String> {
@@ -241,15 +256,6 @@ async fn join_later(crew: Weak<Crew>) {
             Err(error) => return tracing::error!("leaves do not run on workers: {error}"),
         }
     }
-}
-
-/// Remark that no worker of a pool is there. A root cannot see those of other pools.
-fn absence(pool: &str, has_others: bool) -> String {
-    let result = if has_others { "other slots run its leaves" } else { "leaves wait for one" };
-    format!(
-        "no worker of the pool `{pool}` has joined: {result} (`frond worker --nats URL --pool {pool}` starts one; for \
-         one that runs, compare its --pool and --nats with those here)"
-    )
 }
 
 /// Name of this host and process, for others.

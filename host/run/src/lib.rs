@@ -37,7 +37,7 @@ pub use compile::{compile_in_children, compiler};
 pub use crew::{Crew, CrewSettings};
 pub use envelope::envelope;
 pub use error::RunError;
-pub use frond_broker::nats::{NatsError, Options as BrokerOptions, read_secret};
+pub use frond_broker::nats::{NatsError, Options as BrokerOptions, check_pool, read_secret};
 pub use frond_broker::{Tally as WorkerTally, WorkerState, WorkerView};
 pub use frond_sandbox::Role;
 pub use frond_sandbox::compiler::child::{Orders as CompileOrders, run as compile_as_child};

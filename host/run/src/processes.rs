@@ -130,11 +130,14 @@ impl Keeper {
         let _ = child.kill();
         let ended = child.wait();
         let was_dropped = matches!(lost, Lost::Protocol(_));
-        if !self.ending.is_cancelled() && !was_dropped {
-            let breach = ended.as_ref().is_ok_and(|status| is_breach(*status));
-            tracing::warn!(worker = self.name(number), ?ended, %lost, breach, "a worker process ended and is replaced");
+        let worker = self.name(number);
+        if self.ending.is_cancelled() || was_dropped {
+            tracing::debug!(worker, %lost, "a worker process was ended");
+        } else if lost == Lost::Closed {
+            tracing::info!(worker, "a worker process has left, as it was asked to, and is replaced");
         } else {
-            tracing::debug!(worker = self.name(number), %lost, "a worker process was ended");
+            let breach = ended.as_ref().is_ok_and(|status| is_breach(*status));
+            tracing::warn!(worker, ?ended, %lost, breach, "a worker process ended and is replaced");
         }
         was_dropped
     }

@@ -36,6 +36,13 @@ impl LeafSlots {
         self.machine.isolated()
     }
 
+    /// Tells the workers of the broker that the server leaves.
+    pub(crate) async fn leave(&self) {
+        if let Some(crew) = &self.crew {
+            crew.leave().await;
+        }
+    }
+
     /// The reason why no leaf can run now, if none can.
     pub(crate) fn absence(&self) -> Option<String> {
         self.crew.as_ref().filter(|_| self.local == 0)?.absence()

@@ -152,6 +152,7 @@ impl Starting {
             if let Some(jobs) = &server.jobs {
                 jobs.close(CLOSING).await;
             }
+            server.slots.leave().await;
             if let Some(traces) = &server.telemetry.traces {
                 traces.close(patience.min(CLOSING)).await;
             }

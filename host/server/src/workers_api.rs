@@ -162,6 +162,7 @@ pub(crate) struct Drained {
     responses(
         (status = 200, description = "The worker drains", body = Drained),
         (status = 404, description = "There is no such worker", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The worker cannot be drained: it is a process of isolated apps", body = Problem, content_type = "application/problem+json"),
     ),
     tag = "workers"
 )]
@@ -171,6 +172,12 @@ pub(crate) async fn drain(
     Named(worker): Named<String>,
 ) -> Result<Json<Drained>, Problem> {
     let draining = server.slots.crew.as_ref().map_or(0, |crew| crew.workers().drain(&worker, &principal.name));
+    if draining == 0 && server.slots.isolated().iter().any(|one| one.name == worker) {
+        return Err(Problem::conflict(
+            "this process runs the leaves of apps with `isolation = \"process\"`, and is not drained\n\
+             (it ends with the server; to replace it now, end the process: GET /v1/workers has its number)",
+        ));
+    }
     if draining == 0 {
         return Err(Problem::not_found("there is no worker of this name\n(GET /v1/workers lists them)"));
     }

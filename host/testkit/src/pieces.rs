@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::ops::Range;
+use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -192,7 +193,7 @@ async fn play(shared: Arc<Shared>, attempt: Attempt, slot: usize, closed: Cancel
 async fn play_at_once(shared: &Arc<Shared>, attempt: Attempt, slot: usize) {
     let units = attempt.partition().map_or(0, |partition| partition.content.units().count);
     sleep(shared.times[slot] * u32::try_from(units).unwrap()).await;
-    let all = partial(&attempt, &[0..units]);
+    let all = partial(&attempt, slice::from_ref(&(0..units)));
     shared.state.lock().unwrap().busy.remove(&slot);
     attempt.end(Outcome::succeeded(all, ms(1), Usage::default()), Instant::now());
     fill(shared);

@@ -196,15 +196,16 @@ fn login_remedy(options: &Options) -> &'static str {
     match (&options.credentials, &options.user, &options.password) {
         (Some(_), ..) => "check that the file is of a user of this server, and that the user is not revoked",
         (None, Some(_), Some(_)) => {
-            "check --nats-user, or `workers.user`, and its password in FROND_NATS_PASSWORD, or `workers.password-file`"
+            "check the user, --nats-user, and its password in the environment variable FROND_NATS_PASSWORD; a server's \
+             settings may have them as `workers.user` and `workers.password-file`"
         }
         (None, Some(_), None) => {
-            "there is no password: put it into the environment variable FROND_NATS_PASSWORD, or name a file with it as \
-             `workers.password-file` in the server's settings"
+            "there is no password: put it into the environment variable FROND_NATS_PASSWORD; a server's settings may \
+             name a file with it as `workers.password-file`"
         }
         (None, None, Some(_)) => {
-            "there is a password without a user: name the user with --nats-user, or `workers.user` in the server's \
-             settings"
+            "there is a password without a user: name the user with --nats-user; a server's settings may name it as \
+             `workers.user`"
         }
         (None, None, None) => {
             "name a user with --nats-user and put its password into the environment variable FROND_NATS_PASSWORD, or name \

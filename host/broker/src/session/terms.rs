@@ -90,6 +90,9 @@ pub enum Lost {
     /// Another opener took this one's place on the carrier: the peer was restarted.
     #[error("the peer was restarted")]
     Replaced,
+    /// The root has asked this worker to leave, and its attempts have ended.
+    #[error("the root has drained this worker")]
+    Drained,
     /// The peer has given this session up, or was restarted.
     #[error("the peer does not know this session")]
     Unknown,

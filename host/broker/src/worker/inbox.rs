@@ -179,7 +179,12 @@ impl Inbox {
     /// Gives attempts back that no slot has claimed.
     pub(super) fn give_waiting_back(&self) {
         let waiting = std::mem::take(&mut *self.waiting.lock());
-        let attempts: Vec<_> = waiting.iter().map(|one| self.of(one.id)).collect();
+        self.give_back_unclaimed(waiting.iter().map(|one| one.id));
+    }
+
+    /// Gives attempts back that were taken from those that wait.
+    fn give_back_unclaimed(&self, ids: impl Iterator<Item = AttemptId>) {
+        let attempts: Vec<_> = ids.map(|id| self.of(id)).collect();
         for of in attempts.chunks(MOST_GIVEN_BACK) {
             self.say(Said::GivenBack(GivenBack { of: of.to_vec() }));
         }
@@ -232,14 +237,18 @@ impl Inbox {
     /// Takes the next attempt that still has time to run. Those before it are given back: they have
     /// not run, so no leaf was too slow.
     fn next_waiting(&self, now: Instant) -> Option<Waiting> {
-        loop {
-            let next = self.waiting.lock().pop_front()?;
-            if now + MIN_TIME < next.deadline {
-                return Some(next);
+        let mut late = Vec::new();
+        let next = {
+            let mut waiting = self.waiting.lock();
+            loop {
+                match waiting.pop_front() {
+                    Some(one) if one.deadline <= now + MIN_TIME => late.push(one.id),
+                    next => break next,
+                }
             }
-            self.say(Said::GivenBack(GivenBack { of: vec![self.of(next.id)] }));
-            self.load.ended(1);
-        }
+        };
+        self.give_back_unclaimed(late.into_iter());
+        next
     }
 
     /// Keeps the partial of a running attempt, if it covers exact units.

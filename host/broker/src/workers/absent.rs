@@ -13,6 +13,35 @@ const MOST_ABSENT: usize = 64;
 /// Time for which a worker that is not here is listed.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
+/// Pool of a broker whose workers may all be away.
+#[derive(Debug)]
+pub(super) struct EmptyPool {
+    /// Its name.
+    pub(super) name: String,
+    /// True if leaves run on other slots meanwhile.
+    pub(super) has_others: bool,
+}
+
+impl EmptyPool {
+    /// Remark that no worker of the pool takes attempts, of which so many were drained. A root
+    /// cannot see those of other pools.
+    pub(super) fn remark(&self, drained: usize) -> String {
+        let Self { name, has_others } = self;
+        let result = if *has_others { "other slots run its leaves" } else { "leaves wait for one" };
+        if drained > 0 {
+            let were = if drained == 1 { "was" } else { "were" };
+            return format!(
+                "no worker of the pool `{name}` is left, and {drained} {were} drained: {result} (one that was drained \
+                 takes attempts again once it is restarted; `frond worker --nats URL --pool {name}` starts another one)"
+            );
+        }
+        format!(
+            "no worker of the pool `{name}` has joined: {result} (`frond worker --nats URL --pool {name}` starts one; \
+             for one that runs, compare its --pool and --nats with those here)"
+        )
+    }
+}
+
 /// Workers that are not here.
 #[derive(Debug, Default)]
 pub(super) struct Absentees {
@@ -35,6 +64,11 @@ impl Absentees {
     pub(super) fn refused(&mut self, worker: WorkerView, now: Instant) {
         self.refused.forget(&worker.name);
         self.refused.add(worker, now);
+    }
+
+    /// Number of the workers of the broker that were drained and have left.
+    pub(super) fn drained_of_broker(&self, now: Instant) -> usize {
+        self.drained.listed(now).filter(|worker| worker.pool.is_some()).count()
     }
 
     /// Adds a process that stands ready. Returns its number.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use frond_root::{Outcome, Ticket, WorkerNews};
+use frond_root::{Outcome, StopReason, Ticket, WorkerNews};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::absent::Absentees;
+use super::absent::{Absentees, EmptyPool};
 use super::drained::Drained;
 use super::orders::open;
 use super::peer::{Held, Peer, Recipient};
@@ -42,8 +42,8 @@ pub(super) struct State {
     pub(super) counters: Counters,
     pub(super) recalls: Recalls,
     pub(super) unstored: UnstoredAttempts,
-    /// Remark on queries while no worker of a broker is there.
-    pub(super) if_absent: Option<String>,
+    /// Pool of the broker, if there is one.
+    pub(super) pool: Option<EmptyPool>,
     pub(super) next_peer: u64,
     next_query: u64,
     /// Time of the next look at all workers.
@@ -65,7 +65,7 @@ impl Shared {
             counters: Counters::default(),
             recalls: Recalls::default(),
             unstored: UnstoredAttempts::default(),
-            if_absent: None,
+            pool: None,
             next_peer: 0,
             next_query: 0,
             next_look: Instant::now(),
@@ -98,8 +98,7 @@ impl Shared {
         let number = query.number;
         query.work.on_stop(Box::new(move || {
             if let Some(shared) = shared.upgrade() {
-                let is_late = work.upgrade().and_then(|work| work.stop(NONE)) == Some(frond_root::StopReason::Late);
-                shared.stop(number, is_late);
+                shared.stop(number, work.upgrade().and_then(|work| work.stop(NONE)));
             }
         }));
         let shared = Arc::downgrade(self);
@@ -120,7 +119,9 @@ impl Shared {
     }
 
     /// Ends a query.
-    fn stop(&self, query: u64, is_late: bool) {
+    fn stop(&self, query: u64, reason: Option<StopReason>) {
+        let is_late = reason == Some(StopReason::Late);
+        let is_abandoned = reason == Some(StopReason::Abandoned);
         let now = Instant::now();
         let mut state = self.state.lock();
         state.unstored.stop(query);
@@ -130,7 +131,7 @@ impl Shared {
         let mut expiry: Option<Instant> = None;
         for peer in state.peers.values_mut() {
             if peer.opened.remove(&query) {
-                peer.sender.post(frames::encoded(Said::Stop(Stop { query, is_late })));
+                peer.sender.post(frames::encoded(Said::Stop(Stop { query, is_late, is_abandoned })));
                 let of_query = peer.held.values().filter(|held| held.query.number == query);
                 expiry = of_query.filter_map(Held::expiry).chain(expiry).min();
             }
@@ -267,12 +268,17 @@ impl State {
                 query.work.hear_of_workers(WorkerNews::Refused { worker: &peer.name, why });
             }
         }
-        query.work.hear_of_workers(WorkerNews::Absent(self.absence()));
+        query.work.hear_of_workers(WorkerNews::Absent(self.absence().as_deref()));
     }
 
-    /// Remark that no worker of a broker is there, unless there is one.
-    pub(super) fn absence(&self) -> Option<&str> {
-        self.if_absent.as_deref().filter(|_| self.staying().all(|peer| peer.origin.process.is_none()))
+    /// Remark that no worker of the broker takes attempts, unless one does.
+    pub(super) fn absence(&self) -> Option<String> {
+        let pool = self.pool.as_ref()?;
+        if self.staying().any(|peer| peer.origin.process.is_some()) {
+            return None;
+        }
+        let leaving = self.peers.values().filter(|peer| peer.origin.process.is_some()).count();
+        Some(pool.remark(leaving + self.absent.drained_of_broker(Instant::now())))
     }
 
     /// Workers that do not drain.

@@ -113,29 +113,24 @@ impl WorkerView {
         let apps: BTreeSet<_> = peer.held.values().map(|held| held.query.work.tenant().app.to_string()).collect();
         let state = if peer.drain.is_some() { WorkerState::Draining } else { WorkerState::Working };
         Self {
-            version: peer.version.clone(),
-            pool: peer.origin.pool.as_deref().map(str::to_owned),
-            pid: peer.origin.pid,
-            engine: peer.engine.clone(),
-            slots: peer.slots,
-            first: peer.first,
-            age: now.saturating_duration_since(peer.since),
             round_trip: peer.sender.round_trip(),
             last_heard: peer.sender.last_heard(),
             attempts: peer.held.len(),
             waiting: peer.waits,
             apps: apps.into_iter().collect(),
-            ended: peer.ended,
-            ran: peer.ran,
-            drain: peer.drain.as_ref().map(|drain| drain.view(now)),
             idle_because: peer.idle_because(queries, now),
             refusals: peer.refused.values().cloned().collect(),
-            ..Self::new(&peer.name, state)
+            ..Self::known(peer, state, now)
         }
     }
 
     /// A worker that was drained and leaves.
     pub(super) fn leaving(peer: &Peer, now: Instant) -> Self {
+        Self::known(peer, WorkerState::Drained, now)
+    }
+
+    /// All that is known of a worker, whether it is here or not.
+    fn known(peer: &Peer, state: WorkerState, now: Instant) -> Self {
         Self {
             version: peer.version.clone(),
             pool: peer.origin.pool.as_deref().map(str::to_owned),
@@ -147,7 +142,7 @@ impl WorkerView {
             ended: peer.ended,
             ran: peer.ran,
             drain: peer.drain.as_ref().map(|drain| drain.view(now)),
-            ..Self::new(&peer.name, WorkerState::Drained)
+            ..Self::new(&peer.name, state)
         }
     }
 

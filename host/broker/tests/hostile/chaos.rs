@@ -143,7 +143,8 @@ fn said(spoils: bool) -> impl Strategy<Value = Said> {
             Just(Said::Run(Run::default())),
             Just(Said::Content(Content::default())),
             attempt().prop_map(|of| Said::Lease(Lease { of, leased: 1, end: 1 })),
-            Just(Said::Stop(Stop { query: 1, is_late: true })),
+            (any::<bool>(), any::<bool>())
+                .prop_map(|(is_late, is_abandoned)| Said::Stop(Stop { query: 1, is_late, is_abandoned })),
             Just(Said::Return(Return { query: 1 })),
         ],
     ]

@@ -162,7 +162,7 @@ async fn harmless_lies_change_nothing() {
     };
     ignored(refuse).await;
     // Frames for workers.
-    ignored(|of, _| vec![Said::Stop(Stop { query: of.query, is_late: true })]).await;
+    ignored(|of, _| vec![Said::Stop(Stop { query: of.query, is_late: true, ..Stop::default() })]).await;
     ignored(|_, _| vec![Said::Drain(Drain {}); 10]).await;
     // A wish for all units of an attempt that does not begin.
     ignored(|of, _| vec![Said::More(More { of }); 1000]).await;

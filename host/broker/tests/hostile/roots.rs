@@ -125,7 +125,7 @@ async fn code_whose_query_was_over_is_asked_for_again() {
     for query in 1..5 {
         liar.say(open(query));
         assert!(matches!(liar.hear().await, Said::Need(_)));
-        liar.say(Said::Stop(Stop { query, is_late: false }));
+        liar.say(Said::Stop(Stop { query, ..Stop::default() }));
         liar.say(over());
     }
     // The next query was opened before the root's answer about the last one arrived.
@@ -186,7 +186,7 @@ async fn queries_and_leaves_have_bounds() {
     for number in 0..10_001_u64 {
         let leaf = Bytes::copy_from_slice(&number.to_le_bytes());
         liar.say(Said::Open(Open { query: number, leaf, ..Open::default() }));
-        liar.say(Said::Stop(Stop { query: number, is_late: false }));
+        liar.say(Said::Stop(Stop { query: number, ..Stop::default() }));
     }
     assert_eq!(liar.left().await, "has too many leaves");
 }
@@ -201,7 +201,7 @@ async fn harmless_lies_change_nothing() {
     liar.say(Said::Content(Content { pull: 7, bytes: vec![0; 1 << 20].into(), failure: None }));
     liar.say(Said::Return(Return { query: 1 }));
     liar.say(Said::Return(Return { query: 9 }));
-    liar.say(Said::Stop(Stop { query: 9, is_late: false }));
+    liar.say(Said::Stop(Stop { query: 9, ..Stop::default() }));
     liar.say(Said::Started(frames::Started::default()));
     liar.say(run(vec![order(0)]));
     assert!(matches!(liar.hear().await, Said::Started(_)));

@@ -108,7 +108,10 @@ async fn a_wrong_login_is_told() {
     assert!(error.contains("(there is a password without a user: ") && !error.contains("secret"), "{error}");
     let wrong = Options { user: Some("me".to_owned()), password: Some("guess".to_owned()), ..own.clone() };
     let error = failure(&wrong).await;
-    assert!(error.contains("refuses the user `me`\n(check --nats-user") && !error.contains("guess"), "{error}");
+    assert!(
+        error.contains("refuses the user `me`\n(check the user, --nats-user") && !error.contains("guess"),
+        "{error}"
+    );
     assert!(!format!("{wrong:?}").contains("guess"));
     let right = Options { password: Some("secret".to_owned()), ..wrong };
     let mut root = connect(&right).await.unwrap().root("the root").await.unwrap();

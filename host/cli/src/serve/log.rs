@@ -41,8 +41,8 @@ impl Log {
             LogLevel::Info => LevelFilter::INFO,
             LogLevel::Debug => LevelFilter::DEBUG,
         };
-        // The broker tells the same events in its own words.
-        let targets = Targets::new().with_default(level).with_target("async_nats", level.min(LevelFilter::WARN));
+        // `frond_broker` tells the same events in its own words.
+        let targets = Targets::new().with_default(level).with_target("async_nats", LevelFilter::OFF);
         let log = tracing_subscriber::fmt()
             .with_max_level(level)
             .with_target(false)
@@ -96,10 +96,13 @@ impl std::io::Write for Line {
 }
 
 /// Escapes control characters and line breaks in an event, which may contain names, keys and
-/// messages of others: a line break could forge a second event. The subscriber itself handles ESC,
-/// for its colours.
+/// messages of others: a line break could forge a second event. The line break before a remedy
+/// becomes a space. The subscriber itself handles ESC, for its colours.
 fn one_line(event: &str) -> Cow<'_, str> {
     let is_hidden = |c: char| c != '\u{1b}' && c != '\t' && is_unsafe(c);
+    if event.contains("\n(") {
+        return Cow::Owned(one_line(&event.replace("\n(", " (")).into_owned());
+    }
     if !event.contains(is_hidden) {
         return Cow::Borrowed(event);
     }
@@ -140,6 +143,7 @@ mod tests {
         let forged = "INFO query app=\"a\"\n2026-01-01T00:00:00Z ERROR \u{202e}the disk is full\r\u{9b}2J";
         let line = one_line(forged);
         assert_eq!(line, "INFO query app=\"a\"\\n2026-01-01T00:00:00Z ERROR \\u{202e}the disk is full\\r\\u{9b}2J");
+        assert_eq!(one_line("it is away\n(start it)\n"), "it is away (start it)\\n");
         for kept in ["plain, ä\tb", "\u{1b}[33m WARN\u{1b}[0m"] {
             assert_eq!(one_line(kept), kept);
         }

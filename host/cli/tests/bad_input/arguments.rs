@@ -96,7 +96,7 @@ fn a_floor_of_nothing() {
 
 #[test]
 fn a_floor_below_nothing() {
-    assert_snapshot!(rail("--floor=-1"), @"
+    assert_snapshot!(rail("--floor -1"), @"
     exit 64
     error: invalid value '-1' for '--floor <FLOOR>': write `all`, `best-effort`, or a share above 0 and at most 1, such as 0.8 or 80%
 

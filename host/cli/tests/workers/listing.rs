@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::isolated::{PI as PI_RANGE, app};
 use super::kit::{frond, until};
 use super::serving::{PI, RAIL, Server, alone, in_state};
-use super::{worker, worker_with};
+use super::{count, sleepers_of, worker, worker_with};
 
 /// Status and body of the check of readiness, once it has this status.
 fn ready_once(server: &Server, wanted: u16) -> String {
@@ -32,7 +32,8 @@ fn a_server_whose_leaves_run_on_workers_only_is_ready_while_there_is_one() {
     let second = worker(&nats, "b");
     ready_once(&server, 200);
     server.frond(&["workers", "drain", "b"]).run().expect(0);
-    ready_once(&server, 503);
+    let why = ready_once(&server, 503);
+    assert!(why.contains("no worker of the pool `default` is left, and 1 was drained: "), "{why}");
     drop(second);
     server.end().expect(0);
     let own = Server::start(&["--nats", &nats.url()], "");
@@ -73,6 +74,42 @@ fn the_log_has_a_line_for_each_worker_that_joins_drains_leaves_or_is_lost() {
     }
     assert_eq!(lines(&["by=\"anybody\""]), 1, "{log}");
     assert_eq!(lines(&["event: "]), 0, "the broker's client says nothing in its own words:\n{log}");
+}
+
+#[test]
+fn a_drained_worker_leaves_its_root_for_good_and_serves_others() {
+    let Some(nats) = Nats::start() else { return };
+    let mut worker = worker(&nats, "a");
+    let server = Server::start(&["--nats", &nats.url()], "");
+    server.workers_once(|workers| in_state(workers, "working") == ["a"]);
+    server.frond(&["workers", "drain", "a"]).run().expect(0);
+    worker.wait_for("the root has drained this worker");
+    // Each of them takes as long as a root needs to announce itself again.
+    for _ in 0..3 {
+        let asked = sleepers_of(&nats, 2, 400).run().expect(0);
+        assert_eq!(count(&asked), 2);
+    }
+    server.workers_once(|workers| workers.len() == 1 && in_state(workers, "drained") == ["a"]);
+    server.end().expect(0);
+    worker.signal("TERM");
+    let ended = worker.end().expect(0);
+    let lines = |what: &str| ended.err().lines().filter(|line| line.contains(what)).count();
+    assert_eq!((lines("joined a root"), lines("left a root")), (4, 4), "{}", ended.err());
+    assert_eq!(lines("the session was closed"), 3, "each query said goodbye: {}", ended.err());
+}
+
+#[test]
+fn a_drained_process_of_the_server_is_replaced_without_an_alarm() {
+    let server = Server::start(&["--workers", "1"], "");
+    let works = |but: u64| pids(&server.workers(), "working").into_iter().find(|pid| *pid != but);
+    let first = until("a process works", || works(0));
+    let list = server.workers();
+    let name = list.iter().find(|one| one["pid"] == first).unwrap()["name"].as_str().unwrap().to_owned();
+    server.frond(&["workers", "drain", &name]).run().expect(0);
+    until("another one works", || works(first));
+    let ended = server.end().expect(0);
+    assert!(ended.err().contains("has left, as it was asked to"), "{}", ended.err());
+    assert!(!ended.err().contains("WARN"), "{}", ended.err());
 }
 
 #[test]
@@ -129,6 +166,8 @@ fn a_spare_process_takes_the_place_of_an_isolated_one_that_is_killed() {
     assert!(shown.contains("process") && shown.contains(name), "{shown}");
     assert!(server.workers().is_empty(), "they are no workers of other apps");
     let refused = server.frond(&["workers", "drain", name]).run().expect(64);
+    assert!(refused.err().contains("is not drained"), "{}", refused.err());
+    let refused = server.frond(&["workers", "drain", "nobody"]).run().expect(64);
     assert!(refused.err().contains("no worker of this name"), "{}", refused.err());
     server.end().expect(0);
 }

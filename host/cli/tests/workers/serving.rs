@@ -250,6 +250,8 @@ fn settings_without_effect_or_without_leaves_are_refused() {
     for (settings, words) in [
         ("[workers]\nlocal = false\n", "no leaf could run"),
         ("[workers]\nuser = \"me\"\n", "has no effect without workers.nats"),
+        ("[workers]\npool = \"gpu\"\n", "has no effect without workers.nats"),
+        ("[workers]\npool = \"A pool\"\n", "is no name of a pool"),
         ("[workers]\nprocesses = 100000\n", "workers.processes is more than"),
         ("[workers]\nspare-processes = 65\n", "workers.spare-processes is more than 64"),
         ("[workers]\nlocal-slots = 0\n", "no leaf could run"),

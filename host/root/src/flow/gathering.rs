@@ -100,12 +100,12 @@ struct GatherLoop<'a> {
     memory: MemoryCharge,
 }
 
-/// RAII guard that closes the scatter however the gather ends, a dropped future included.
-struct CloseOnDrop(Arc<Scatter>);
+/// RAII guard that closes the scatter if the gather is given up, as by a dropped future.
+struct AbandonOnDrop(Arc<Scatter>);
 
-impl Drop for CloseOnDrop {
+impl Drop for AbandonOnDrop {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.abandon();
     }
 }
 
@@ -129,7 +129,7 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
             memo: request.memo.clone().filter(|_| run.services.journal.is_some()),
         },
     );
-    let _close = CloseOnDrop(scatter.clone());
+    let _abandon = AbandonOnDrop(scatter.clone());
     let mut gathering = GatherLoop {
         journal: Journaling::new(run, &plan),
         live: BTreeMap::new(),
@@ -155,6 +155,7 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
         memory,
     };
     gathering.run().await;
+    gathering.scatter.close();
     GatherResult {
         gather: gathering.gather,
         partials: gathering.partials,

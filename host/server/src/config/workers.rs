@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use frond_run::crew::password;
-use frond_run::{BrokerOptions, CrewSettings, USUAL_SPARES, read_secret};
+use frond_run::{BrokerOptions, CrewSettings, USUAL_SPARES, check_pool, read_secret};
 use serde::{Deserialize, Serialize};
 
 use super::error::ConfigError;
@@ -100,7 +100,9 @@ impl Workers {
         let crew = self.crew_with(None, slots);
         crew.check().map_err(|error| ConfigError::Refused(error.to_string()))?;
         self.check_local(slots, crew.is_any())?;
+        check_pool(&self.pool).map_err(|error| ConfigError::Refused(format!("workers.pool: {error}")))?;
         let needless = [
+            ("pool", self.pool != BrokerOptions::default().pool),
             ("user", self.user.is_some()),
             ("password-file", self.password_file.is_some()),
             ("credentials", self.credentials.is_some()),

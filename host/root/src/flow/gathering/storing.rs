@@ -91,6 +91,8 @@ impl GatherLoop<'_> {
             }
             JournalReport::Failed(failure) => {
                 self.journal_failure.get_or_insert(failure);
+                // Nothing more can be stored: the next to run the query has use for what is finished.
+                self.scatter.abandon();
                 self.gather.cancel(Instant::now(), &mut self.actions);
             }
         }
