@@ -214,7 +214,7 @@ pub struct Order {
     /// Weight of the partition.
     #[prost(uint64, tag = "4")]
     pub weight: u64,
-    /// Time left to the leaf.
+    /// Time left to all leaves of the query.
     #[prost(uint64, tag = "5")]
     pub left: u64,
     /// Key of the limit behind that time.
@@ -245,6 +245,9 @@ pub struct Order {
     /// empty without one.
     #[prost(bytes = "bytes", tag = "14")]
     pub token: Bytes,
+    /// Time limit of the attempt from its begin, if it has one.
+    #[prost(uint64, optional, tag = "15")]
+    pub time: Option<u64>,
 }
 
 /// Kind of a unit.
@@ -430,6 +433,9 @@ pub struct More {
     /// The attempt.
     #[prost(message, required, tag = "1")]
     pub of: AttemptOf,
+    /// Units a second that its leaf takes.
+    #[prost(double, optional, tag = "2")]
+    pub rate: Option<f64>,
 }
 
 /// An attempt ended.

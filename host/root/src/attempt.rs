@@ -35,7 +35,8 @@ impl Attempt {
     /// Starts a claimed attempt.
     pub fn start(work: Arc<dyn Work>, ticket: Ticket, now: Instant) -> Self {
         work.start(&ticket, now);
-        Self { work, id: ticket.id, deadline: ticket.deadline, limit: ticket.limit, ticket: Some(ticket) }
+        let (deadline, limit) = ticket.time_limit();
+        Self { work, id: ticket.id, deadline, limit, ticket: Some(ticket) }
     }
 
     /// The query's bytes.

@@ -66,7 +66,7 @@ pub use event::{Event, EventKind, Events, Listener, Preview};
 pub use failure::{Error, Failure, FailureKind};
 pub use ids::{PartitionKey, QueryId};
 pub use journal::Journal;
-pub use limit::{Limit, LimitKey, Scope};
+pub use limit::{Limit, LimitKey, Scope, TimeLimits};
 pub use notes::Notes;
 pub use plan::{Content, FilePiece, Grain, Partition, Plan, Units, Unreadable};
 pub use progress::Progress;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::call::{Bound, Unit};
 
@@ -46,6 +47,26 @@ pub struct Limit {
     pub key: LimitKey,
     /// Value, in the unit of its bound.
     pub value: u64,
+}
+
+/// Limits on the time of an attempt, whenever it begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimeLimits {
+    /// Time by which all leaves of the query must have ended.
+    pub until: Instant,
+    /// Limit behind `until`.
+    pub limit: Limit,
+    /// Time limit of one attempt, from its begin.
+    pub each: Option<Duration>,
+}
+
+impl TimeLimits {
+    /// Time by which an attempt that begins at `begun` must have ended, and the limit behind it.
+    #[must_use]
+    pub fn at(&self, begun: Instant) -> (Instant, Limit) {
+        let own = self.each.and_then(|each| Some((begun.checked_add(each)?, Limit::time(Scope::Leaf, each))));
+        own.filter(|(at, _)| *at < self.until).unwrap_or((self.until, self.limit))
+    }
 }
 
 const SCOPES: [Scope; 8] =

@@ -353,8 +353,8 @@ impl Work for Scatter {
         Poll::Ready(self.hand_out(ticket, now, |share| share.next(now)))
     }
 
-    fn lease(&self, ticket: &Ticket, time: Duration, now: Instant) -> Option<Range<u64>> {
-        self.hand_out(ticket, now, |share| share.lease(time, now))
+    fn lease(&self, ticket: &Ticket, time: Duration, rate: Option<f64>, now: Instant) -> Option<Range<u64>> {
+        self.lease_units(ticket, time, rate, now)
     }
 
     fn is_closed(&self) -> bool {
@@ -417,11 +417,8 @@ impl Work for Scatter {
     }
 
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant) {
-        let Ticket { id, slot, share, .. } = ticket;
-        let part = share.map(|share| {
-            lock(&self.shares).remove(id);
-            share.end()
-        });
+        let Ticket { id, slot, share, partition, .. } = ticket;
+        let part = share.map(|share| self.end_share(id, &share, &partition, &outcome));
         self.report(slot, Report::Ended { id, slot, at: now, outcome, part });
     }
 

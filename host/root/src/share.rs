@@ -20,6 +20,9 @@ const LEAST_BYTES: u64 = 64 << 10;
 /// A piece is at most this many times as large as the one before: the first rates are uncertain.
 const GROWTH: u64 = 16;
 
+/// The least number of leases of a share at whose speed nothing hints: the first one is small.
+const FIRST_LEASES: u64 = 1024;
+
 /// Pieces of a fixed size in one lease to another process.
 const LEASED_PIECES: u64 = 4;
 
@@ -199,8 +202,9 @@ impl State {
         if self.sizes == PieceSizes::Fixed {
             return (self.units.count / FIXED_PIECES).max(least);
         }
-        let (Some(rate), Some((begin, _))) = (self.rate, self.piece) else { return first };
-        let most = (self.cursor - begin).saturating_mul(GROWTH).max(least);
+        let Some(rate) = self.rate else { return first };
+        // Not after a pause for other units, or with the rate of other leaves.
+        let most = self.piece.map_or(u64::MAX, |(begin, _)| (self.cursor - begin).saturating_mul(GROWTH)).max(least);
         ((rate * time.as_secs_f64()) as u64).clamp(least, most)
     }
 
@@ -260,20 +264,30 @@ impl Share {
         state.hand_out(size, now)
     }
 
-    /// Hands out units that take about `time`, to another process that divides them into pieces.
-    /// The previous ones count as processed. The first ones go with the attempt, so they do not
-    /// show that its leaf takes pieces: a share is cut only once it asks for more.
-    pub fn lease(&self, time: Duration, now: Instant) -> Option<Range<u64>> {
+    /// Hands out units that take about `time` at this rate, in units a second, to another process
+    /// that divides them into pieces. Without a rate, the time since the previous ones tells it.
+    /// The first ones go with the attempt, so they do not show that its leaf takes pieces: a share
+    /// is cut only once it asks for more.
+    pub fn lease(&self, time: Duration, rate: Option<f64>, now: Instant) -> Option<Range<u64>> {
         let mut state = lock(&self.0);
-        state.learn(now);
         state.is_begun |= state.piece.is_some();
-        // Pieces of a fixed size stay whole: a lease is a multiple.
-        let size = if state.sizes == PieceSizes::Fixed {
-            state.size(time).saturating_mul(LEASED_PIECES)
-        } else {
-            state.size(time)
+        match rate {
+            Some(rate) => state.rate = Some(rate),
+            None => state.learn(now),
+        }
+        let size = match state.sizes {
+            // Pieces of a fixed size stay whole: a lease is a multiple.
+            PieceSizes::Fixed => state.size(time).saturating_mul(LEASED_PIECES),
+            PieceSizes::Timed if state.rate.is_none() => state.size(time).max(state.units.count / FIRST_LEASES),
+            PieceSizes::Timed => state.size(time),
         };
         state.hand_out(size, now)
+    }
+
+    /// Units a second that the leaf takes, in this process; `None` before its second piece.
+    #[must_use]
+    pub fn rate(&self) -> Option<f64> {
+        lock(&self.0).rate
     }
 
     /// Hands out the next piece, of at most `size` units. The previous one counts as processed.
@@ -311,12 +325,13 @@ impl Share {
     }
 
     /// True, once for each lease, when it is time to ask for the next: half of the latest one is
-    /// taken.
+    /// taken, and the leaf's rate is known, unless it waits already.
     pub fn asks_for_lease(&self) -> bool {
         let mut state = lock(&self.0);
-        let State { cursor, stretch, skipped, .. } = *state;
+        let State { cursor, stretch, skipped, rate, piece, .. } = *state;
+        let is_time = rate.is_some() || piece.is_none();
         let Some(lease) = state.lease.as_mut().filter(|lease| !lease.is_asked) else { return false };
-        let asks = !skipped && lease.end < stretch.end && lease.end.saturating_sub(cursor) * 2 <= lease.size;
+        let asks = is_time && !skipped && lease.end < stretch.end && lease.end.saturating_sub(cursor) * 2 <= lease.size;
         lease.is_asked = asks;
         asks
     }

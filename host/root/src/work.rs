@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::answer::share;
 use crate::call::Usage;
 use crate::failure::{CANCELLED, Failure, FailureKind, WAIT_OVER};
-use crate::limit::Limit;
+use crate::limit::{Limit, TimeLimits};
 use crate::plan::Partition;
 use crate::request::{Memo, Tenant};
 use crate::share::{PieceSizes, Share};
@@ -42,10 +42,8 @@ pub struct Ticket {
     pub slot: u32,
     /// Time of the claim.
     pub claimed: Instant,
-    /// Time by which the leaf must have ended.
-    pub deadline: Instant,
-    /// Limit that the deadline enforces.
-    pub limit: Limit,
+    /// Limits on its time.
+    pub limits: TimeLimits,
     /// The partition.
     pub partition: Partition,
     /// Share of the partition that the attempt takes; `None` if the runner's leaves take no pieces.
@@ -56,6 +54,14 @@ pub struct Ticket {
     pub worker: Option<Arc<str>>,
     /// Time at which the leaf began, if its runner hears of that later.
     pub began: Option<Instant>,
+}
+
+impl Ticket {
+    /// Time by which the leaf must have ended, and the limit behind it.
+    #[must_use]
+    pub fn time_limit(&self) -> (Instant, Limit) {
+        self.limits.at(self.began.unwrap_or(self.claimed))
+    }
 }
 
 /// Reason why a running attempt must stop.
@@ -112,9 +118,10 @@ impl Outcome {
     /// deadline, or after the leaf was told to stop.
     #[must_use]
     pub fn cut_off(ticket: &Ticket, stop: Option<StopReason>, ran: Duration, now: Instant) -> Self {
+        let (deadline, limit) = ticket.time_limit();
         let failure = match stop {
-            None => Failure::time_up(ticket.limit),
-            Some(StopReason::Late) if now >= ticket.deadline => Failure::time_up(ticket.limit),
+            None => Failure::time_up(limit),
+            Some(StopReason::Late) if now >= deadline => Failure::time_up(limit),
             Some(StopReason::Late) => Failure::new(FailureKind::OutOfTime, WAIT_OVER),
             Some(StopReason::Cancelled | StopReason::Abandoned) => Failure::new(FailureKind::Cancelled, CANCELLED),
         };
@@ -250,9 +257,10 @@ pub trait Work: Send + Sync + Debug {
     fn poll_piece(&self, ticket: &Ticket, now: Instant, context: &mut Context<'_>) -> Poll<Option<Range<u64>>>;
 
     /// Hands out units of an attempt's share that take about `time`, for an attempt of another
-    /// process, which divides them into pieces. `None` if no units are left, or if the work is for
-    /// this process alone.
-    fn lease(&self, _ticket: &Ticket, _time: Duration, _now: Instant) -> Option<Range<u64>> {
+    /// process, which divides them into pieces, and takes so many units a second; `None` before the
+    /// attempt has begun. Returns `None` if no units are left, or if the work is for this process
+    /// alone.
+    fn lease(&self, _ticket: &Ticket, _time: Duration, _rate: Option<f64>, _now: Instant) -> Option<Range<u64>> {
         None
     }
 
@@ -330,13 +338,13 @@ mod tests {
 
     #[test]
     fn an_attempt_that_is_cut_off_says_by_what() {
+        const SECOND: Duration = Duration::from_secs(1);
         let now = Instant::now();
         let ticket = Ticket {
             id: AttemptId { partition: 0, number: 1 },
             slot: 0,
             claimed: now,
-            deadline: now + Duration::from_secs(1),
-            limit: Limit::time(Scope::Leaf, Duration::from_secs(1)),
+            limits: TimeLimits { until: now + SECOND, limit: Limit::time(Scope::Query, SECOND), each: None },
             partition: Partition::new("p", Bytes::new()),
             share: None,
             cut_from: None,
@@ -348,10 +356,24 @@ mod tests {
             let failure = outcome.result.unwrap_err();
             (failure.kind, failure.limit.is_some())
         };
-        let late = ticket.deadline;
+        let late = ticket.time_limit().0;
         assert_eq!(cut_off(None, late), (FailureKind::OutOfTime, true));
         assert_eq!(cut_off(Some(StopReason::Late), late), (FailureKind::OutOfTime, true));
         assert_eq!(cut_off(Some(StopReason::Late), now), (FailureKind::OutOfTime, false));
         assert_eq!(cut_off(Some(StopReason::Cancelled), late), (FailureKind::Cancelled, false));
+    }
+
+    #[test]
+    fn the_time_of_an_attempt_counts_from_its_begin() {
+        let now = Instant::now();
+        let ms = Duration::from_millis;
+        let query = Limit::time(Scope::Query, ms(1000));
+        let limits = TimeLimits { until: now + ms(1000), limit: query, each: Some(ms(100)) };
+        let own = Limit::time(Scope::Leaf, ms(100));
+        assert_eq!(limits.at(now), (now + ms(100), own));
+        assert_eq!(limits.at(now + ms(899)), (now + ms(999), own));
+        assert_eq!(limits.at(now + ms(900)), (now + ms(1000), query));
+        assert_eq!(TimeLimits { each: None, ..limits }.at(now), (now + ms(1000), query));
+        assert_eq!(TimeLimits { each: Some(Duration::MAX), ..limits }.at(now), (now + ms(1000), query));
     }
 }

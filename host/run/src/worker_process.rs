@@ -55,7 +55,8 @@ pub fn run_process(orders: ProcessOrders) -> Result<(), RunError> {
         .build()
         .map_err(|error| RunError::machine("the runtime could not be started", error))?;
     let machine = Arc::new(Machine::new(usize::from(slots))?);
-    let threads = machine.start(runtime.handle())?;
+    // The session with the root, and the root itself, go first: leaves wait for both.
+    let threads = machine.start_with(runtime.handle(), true)?;
     let waiting = u32::try_from(threads.room_to_wait()).unwrap_or(u32::MAX);
     let introduction = Introduction { name, slots: u32::from(slots), waiting, engine: engine(), files: None };
     let loader = Arc::new(WorkerLeaves::new(machine, threads, Grants::default(), true).running_unmetered());

@@ -401,5 +401,6 @@ const STEP_BACK: i32 = 5;
 /// Lowers the priority of this thread. A failure is ignored.
 fn step_back() {
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), STEP_BACK);
+    // For Linux, no process is this thread. A worker process may name no other.
+    let _ = rustix::process::setpriority_process(None, STEP_BACK);
 }

@@ -24,8 +24,8 @@ pub(crate) enum Said {
     Started,
     /// To the root: the leaf kept a partial of the units up to here.
     Kept { until: u64 },
-    /// To the root: the leaf needs further units.
-    More,
+    /// To the root: the leaf, which takes so many units a second, needs further ones.
+    More { rate: Option<f64> },
     /// To the root: the leaf ended, having taken the units up to here.
     Ended { taken: u64, asked: bool },
     /// To the root: the attempt was not begun.

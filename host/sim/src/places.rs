@@ -46,6 +46,8 @@ pub(crate) struct Worker {
     pub(crate) queue: VecDeque<u32>,
     /// Attempts that it has, as the root knows.
     pub(crate) held: BTreeSet<u32>,
+    /// Number of attempts that it had room for when it last got one.
+    pub(crate) room: usize,
 }
 
 impl Worker {
@@ -63,6 +65,7 @@ impl Worker {
             idle: (0..table.slots).rev().collect(),
             queue: VecDeque::new(),
             held: BTreeSet::new(),
+            room: 0,
         }
     }
 }

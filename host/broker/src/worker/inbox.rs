@@ -242,7 +242,7 @@ impl Inbox {
             let mut waiting = self.waiting.lock();
             loop {
                 match waiting.pop_front() {
-                    Some(one) if one.deadline <= now + MIN_TIME => late.push(one.id),
+                    Some(one) if one.limits.until <= now + MIN_TIME => late.push(one.id),
                     next => break next,
                 }
             }
@@ -285,7 +285,7 @@ impl Work for Inbox {
     }
 
     fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
-        let Waiting { id, received, deadline, limit, partition, pulled, share, token } = self.next_waiting(now)?;
+        let Waiting { id, received, limits, partition, pulled, share, token } = self.next_waiting(now)?;
         self.claimed.fetch_add(1, Ordering::SeqCst);
         let running =
             Running { share: share.clone(), pulled, received, claimed: now, waker: None, is_waiting: false, token };
@@ -293,7 +293,7 @@ impl Work for Inbox {
         let cut_from = None;
         let worker = None;
         let began = None;
-        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from, worker, began })
+        Some(Ticket { id, slot, claimed: now, limits, partition, share, cut_from, worker, began })
     }
 
     fn is_claimable(&self) -> bool {
@@ -323,7 +323,7 @@ impl Work for Inbox {
             piece => piece,
         };
         if share.asks_for_lease() {
-            self.say(Said::More(More { of: self.of(ticket.id) }));
+            self.say(Said::More(More { of: self.of(ticket.id), rate: share.rate() }));
         }
         piece
     }

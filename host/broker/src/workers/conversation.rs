@@ -270,7 +270,8 @@ impl Conversation {
             return Err("asked for units of a partition without".to_owned());
         };
         let time = lease_time(self.sender.round_trip());
-        let leased = work.lease(&ticket, time, Instant::now()).map(|units| units.end);
+        let rate = more.rate.filter(|rate| rate.is_finite() && *rate > 0.0);
+        let leased = work.lease(&ticket, time, rate, Instant::now()).map(|units| units.end);
         let end = share.stretch().end;
         self.say(Said::Lease(Lease { of: more.of, leased: leased.unwrap_or(end), end }));
         Ok(())
@@ -337,7 +338,7 @@ impl Conversation {
             })?;
             let Some(held) = self.shared.release(self.number, of, None) else { continue };
             let query = held.query;
-            let is_needed = !query.work.is_closed() && now + MIN_TIME < held.ticket.deadline;
+            let is_needed = !query.work.is_closed() && now + MIN_TIME < held.ticket.limits.until;
             self.with(|peer| {
                 if is_needed && !peer.refused.contains_key(&query.source.leaf) && peer.has_idle_slot(now) {
                     peer.pause.begin(now);

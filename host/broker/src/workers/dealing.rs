@@ -56,7 +56,7 @@ fn run(shared: &Shared, worker: &Recipient, (query, tickets): Claimed) {
         match content(&*ticket.partition.content) {
             Ok(content) => {
                 sent.push(of);
-                orders.push(order(&query, &ticket, content, worker.reads_files, now));
+                orders.push(order(&query, &ticket, content, worker, now));
             }
             Err(failure) => {
                 if shared.release(worker.number, &of, None).is_some() {

@@ -108,7 +108,7 @@ impl Shared {
                 Some(started) => {
                     let ran = now.saturating_duration_since(started);
                     // Whatever ended the process of a leaf whose time is up, its time was up.
-                    let is_over = is_expendable && now >= held.ticket.deadline;
+                    let is_over = is_expendable && now >= held.ticket.time_limit().0;
                     let outcome = if is_over {
                         Outcome::cut_off(&held.ticket, None, ran, now)
                     } else {

@@ -1,11 +1,12 @@
 //! Orders of attempts to workers, with their contents or without, and the openings of queries.
 
 use bytes::Bytes;
-use frond_root::policy::credits::LEASE;
-use frond_root::{Content, Failure, Grain, Memo, PieceSizes, Ticket};
+use frond_root::policy::credits::first_lease_time;
+use frond_root::{Content, Failure, Grain, Memo, PieceSizes, Ticket, TimeLimits};
 use tokio::time::Instant;
 
 use super::memo_key::{MemoKey, token_of};
+use super::peer::Recipient;
 use super::queries::Query;
 use crate::frames::{FileOf, MAX_INLINE, MemoOf, Open, Order, ShareOf, Unit};
 use crate::outcome::micros;
@@ -26,17 +27,20 @@ pub(super) fn content(content: &dyn Content) -> Result<Option<Bytes>, Failure> {
     if fits { content.whole().map(Some) } else { Ok(None) }
 }
 
-/// Makes the order of an attempt. One without its content has the content's file, if `tells_files`.
-pub(super) fn order(query: &Query, ticket: &Ticket, content: Option<Bytes>, tells_files: bool, now: Instant) -> Order {
-    let is_told = tells_files && content.is_none();
+/// Makes the order of an attempt for a worker. One without its content has the content's file, if
+/// the worker wants to know it.
+pub(super) fn order(query: &Query, ticket: &Ticket, content: Option<Bytes>, worker: &Recipient, now: Instant) -> Order {
+    let is_told = worker.reads_files && content.is_none();
     let file = is_told.then(|| ticket.partition.content.file()).flatten();
     let units = ticket.partition.content.units();
     let share = ticket.share.as_deref().map(|share| {
-        let leased = query.work.lease(ticket, LEASE, now).map_or(share.stretch().begin, |units| units.end);
+        let time = first_lease_time(worker.sender.round_trip());
+        let leased = query.work.lease(ticket, time, None, now).map_or(share.stretch().begin, |units| units.end);
         let stretch = share.stretch();
         let is_fixed = query.source.pieces == Some(PieceSizes::Fixed);
         ShareOf { begin: stretch.begin, end: stretch.end, leased, is_fixed }
     });
+    let TimeLimits { until, limit, each } = ticket.limits;
     let unit = match units.grain {
         Grain::Byte => Unit::Byte,
         Grain::Integer => Unit::Integer,
@@ -47,9 +51,10 @@ pub(super) fn order(query: &Query, ticket: &Ticket, content: Option<Bytes>, tell
         number: ticket.id.number,
         key: ticket.partition.key.to_string(),
         weight: ticket.partition.weight,
-        left: micros(ticket.deadline.saturating_duration_since(now)),
-        limit: ticket.limit.key.to_string(),
-        limit_value: ticket.limit.value,
+        left: micros(until.saturating_duration_since(now)),
+        limit: limit.key.to_string(),
+        limit_value: limit.value,
+        time: each.map(micros),
         size: ticket.partition.content.size(),
         content,
         share,

@@ -126,6 +126,8 @@ pub(super) struct Peer {
     pub(super) origin: Origin,
     pub(super) sender: FrameSender,
     pub(super) held: HashMap<AttemptOf, Held>,
+    /// Number of attempts that the worker had room for when it last got one.
+    pub(super) room: usize,
     /// Number of attempts that wait without a slot.
     pub(super) waits: usize,
     /// Bytes that the partials of all attempts may have.
@@ -182,6 +184,7 @@ impl Peer {
             origin,
             sender,
             held: HashMap::new(),
+            room: 0,
             waits: 0,
             owed: 0,
             opened: HashSet::new(),
@@ -256,10 +259,20 @@ impl Peer {
         self.rests(now).map(str::to_owned).or_else(refused)
     }
 
+    /// True if the worker has few attempts, and may get others.
+    pub(super) fn is_low(&self) -> bool {
+        credits::is_low(self.slots as usize, self.room, self.active())
+    }
+
+    /// Number of attempts of the query that the worker has room for.
+    pub(super) fn room_for(&self, query: &Query) -> usize {
+        let slots = self.slots as usize;
+        if self.is_behind { slots } else { credits::room(slots, self.sender.round_trip(), query.mean()) }
+    }
+
     /// True if the worker may have one more attempt of the query.
     pub(super) fn may_have(&self, query: &Query, now: Instant) -> bool {
-        let slots = self.slots as usize;
-        let room = if self.is_behind { slots } else { credits::room(slots, self.sender.round_trip(), query.mean()) };
+        let room = self.room_for(query);
         let is_owed = self.held.is_empty() || self.owed.saturating_add(query.source.output) <= MOST_OWED;
         is_owed && self.active() < room && self.rests(now).is_none() && !self.refused.contains_key(&query.source.leaf)
     }
@@ -280,8 +293,8 @@ impl Peer {
         let began = self.clock.began(started, &held.ticket, now);
         held.started = Some(began);
         held.queued = started.at.map(|_| time(started.queued));
-        held.schedule.started(now);
         held.ticket.began = Some(began);
+        held.schedule.started(now, held.ticket.time_limit().0);
         held.ticket.worker = Some(self.name.clone());
         held.ticket.slot = self.first.saturating_add(started.slot.min(self.slots.saturating_sub(1)));
         Some(Ok((held.query.work.clone(), held.ticket.clone(), held.expiry())))
@@ -305,7 +318,7 @@ impl Peer {
     /// Adds an attempt.
     pub(super) fn hold(&mut self, of: AttemptOf, query: Arc<Query>, ticket: Ticket) {
         self.owed = self.owed.saturating_add(query.source.output);
-        let schedule = Schedule::new(ticket.deadline, self.origin.is_expendable);
+        let schedule = Schedule::new(ticket.limits.until, self.origin.is_expendable);
         self.held.insert(of, Held { query, ticket, started: None, queued: None, is_waiting: false, schedule });
     }
 

@@ -155,9 +155,9 @@ impl Shared {
         self.state.lock().peers.keys().copied().collect()
     }
 
-    /// A worker that is sent attempts.
+    /// A worker that is sent attempts; `None` while it has plenty.
     pub(super) fn recipient(&self, number: u64) -> Option<Recipient> {
-        self.state.lock().peers.get(&number).map(|peer| peer.recipient(number))
+        self.state.lock().peers.get(&number).filter(|peer| peer.is_low()).map(|peer| peer.recipient(number))
     }
 
     /// Claims the next attempts for a worker, if it may have any: as many as go in a few frames.
@@ -183,6 +183,7 @@ impl Shared {
             if query.work.memo().is_some() {
                 unstored.add(&of, number);
             }
+            peer.room = peer.room_for(&query);
             peer.hold(of, query.clone(), ticket.clone());
             match claimed.last_mut().filter(|(last, _)| last.number == query.number) {
                 Some((_, tickets)) => tickets.push(ticket),

@@ -24,9 +24,12 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Time after its query within which a leaf on an expendable worker must have ended: many times
 /// the way of two frames on one machine, and little of what a slot costs that nobody needs.
 const LAST_MOMENT: Duration = Duration::from_millis(50);
-/// Time to hear the end of a leaf that was in time. It may have arrived unheard: this process, too,
-/// may have stood still. No more than a leaf has to stop at its deadline in this process.
+/// Time to hear the end of a leaf that was in time, or that its worker stopped at its deadline: no
+/// more than a leaf has to stop in this process. Once more after a look that came late: the end may
+/// have arrived unheard, as this process, too, may have stood still.
 const HEARING: Duration = Duration::from_millis(2);
+/// Time after which a look comes late: timers have a granularity of a millisecond.
+const LATE_LOOK: Duration = Duration::from_millis(2);
 /// Time between two looks at all workers without a cause while any has attempts.
 const WATCH: Duration = Duration::from_millis(250);
 /// Time between two looks without a cause while none has any.
@@ -63,7 +66,7 @@ pub(super) struct Schedule {
     is_expendable: bool,
     /// True once it has started on an expendable worker.
     expires: bool,
-    /// Time at which it expires, once it was found to be late.
+    /// Time at which it expires, once a late look has found it beyond its time.
     expires_at: Option<Instant>,
 }
 
@@ -103,13 +106,16 @@ impl Schedule {
         self.end_by += patience;
     }
 
-    /// Notes that the leaf began.
-    pub(super) fn started(&mut self, now: Instant) {
+    /// Notes that the leaf began, which must have ended by `deadline`.
+    pub(super) fn started(&mut self, now: Instant, deadline: Instant) {
         self.start_by = None;
         self.answer_by = None;
+        // What its order waited for still counts.
+        self.end_by = deadline + (self.end_by.saturating_duration_since(self.deadline));
+        self.deadline = deadline;
         if self.is_expendable {
             // One that begins too late has a moment to find out.
-            self.end_by = if now < self.deadline { self.deadline } else { now + LAST_MOMENT };
+            self.end_by = if now < self.deadline { self.deadline + HEARING } else { now + LAST_MOMENT };
             self.after_query = LAST_MOMENT;
             self.expires = true;
         }
@@ -134,9 +140,12 @@ impl Schedule {
     /// Judges the worker. `stopped` is the time at which the query ended; `is_full` if all slots of
     /// the worker run leaves.
     pub(super) fn verdict(&mut self, now: Instant, stopped: Option<Instant>, is_full: bool) -> Verdict {
-        if self.expiry(stopped).is_some_and(|at| now >= at) {
-            let expires_at = *self.expires_at.get_or_insert(now + HEARING);
-            return if now >= expires_at { Verdict::Expired } else { Verdict::Fine };
+        if let Some(at) = self.expiry(stopped).filter(|at| now >= *at) {
+            let is_late = self.expires_at.is_none() && now > at + LATE_LOOK;
+            if is_late {
+                self.expires_at = Some(now + HEARING);
+            }
+            return if is_late { Verdict::Fine } else { Verdict::Expired };
         }
         if now > self.end_by(stopped) {
             return Verdict::Drop("has kept attempts for long after their time");
@@ -212,7 +221,7 @@ mod tests {
         schedule.asked(now + ms(501), ms(500));
         assert_eq!(schedule.verdict(now + ms(1001), None, false), Verdict::Fine);
         assert!(matches!(schedule.verdict(now + ms(1002), None, false), Verdict::Drop(_)));
-        schedule.started(now);
+        schedule.started(now, now + ms(60_000));
         assert_eq!(schedule.verdict(now + ms(1002), None, false), Verdict::Fine);
         assert_eq!(schedule.verdict(now + ms(70_500), None, false), Verdict::Fine);
         assert!(matches!(schedule.verdict(now + ms(70_501), None, false), Verdict::Drop(_)));
@@ -229,7 +238,7 @@ mod tests {
         assert_eq!(schedule.verdict(now + ms(221), None, false), Verdict::Fine);
         assert_eq!(schedule.verdict(now + ms(220), None, true), Verdict::Fine, "200 ms are its way");
         assert_eq!(schedule.verdict(now + ms(221), None, true), Verdict::Late);
-        schedule.started(now + ms(300));
+        schedule.started(now + ms(300), now + ms(60_000));
         assert_eq!(schedule.verdict(now + ms(900), None, true), Verdict::Fine);
     }
 
@@ -240,13 +249,15 @@ mod tests {
             let mut schedule = Schedule::new(now + ms(1000), true);
             schedule.sent(now, ms(500));
             assert_eq!(schedule.expiry(Some(now)), None, "it has not started");
-            schedule.started(now + ms(begun));
+            schedule.started(now + ms(begun), now + ms(1000));
             schedule
         };
         let mut schedule = of(10);
         assert_eq!(schedule.expiry(Some(now + ms(100))), Some(now + ms(150)));
-        assert_eq!(schedule.expiry(Some(now + ms(990))), Some(now + ms(1000)));
-        assert_eq!(schedule.verdict(now + ms(999), None, false), Verdict::Fine);
+        assert_eq!(schedule.expiry(Some(now + ms(990))), Some(now + ms(1000) + HEARING));
+        assert_eq!(schedule.verdict(now + ms(1001), None, false), Verdict::Fine);
+        let mut punctual = schedule;
+        assert_eq!(punctual.verdict(now + ms(1000) + HEARING + LATE_LOOK, None, false), Verdict::Expired);
         // However late the look is, what has arrived is heard first.
         assert_eq!(schedule.verdict(now + ms(4000), None, false), Verdict::Fine);
         assert_eq!(schedule.expiry(None), Some(now + ms(4000) + HEARING));

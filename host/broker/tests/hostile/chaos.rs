@@ -127,7 +127,8 @@ fn said(spoils: bool) -> impl Strategy<Value = Said> {
         6 => end(spoils),
         3 => (attempt(), any::<bool>()).prop_map(|(of, is_waiting)| Said::Waits(Waits { of, is_waiting })),
         3 => emission(spoils),
-        3 => attempt().prop_map(|of| Said::More(More { of })),
+        3 => (attempt(), prop_oneof![Just(None), any::<f64>().prop_map(Some)])
+            .prop_map(|(of, rate)| Said::More(More { of, rate })),
         3 => vec(attempt(), 0..4).prop_map(|of| Said::GivenBack(GivenBack { of })),
         2 => (attempt(), small(), small(), small()).prop_map(|(of, pull, offset, len)| {
             Said::Pull(Pull { pull, of, offset, len })

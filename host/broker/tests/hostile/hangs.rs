@@ -150,7 +150,7 @@ async fn a_leaf_that_nothing_stops_ends_at_its_deadline_with_its_worker() {
     let answer = root.ask(request, integers(&[10; 6]));
     let (of, order) = liar.attempts().await.remove(0);
     liar.say(started(of));
-    is_killed_within(liar, Duration::from_micros(order.left) + ms(5)).await;
+    is_killed_within(liar, Duration::from_micros(order.time.unwrap()) + ms(5)).await;
     let answer = soon(answer).await.unwrap().unwrap();
     let failures: Vec<_> = answer.coverage().failures.clone().into_iter().collect();
     assert_eq!(failures, [(FailureKind::OutOfTime, 1)]);
@@ -167,7 +167,7 @@ async fn a_worker_that_ends_its_leaf_at_the_deadline_stays() {
     let answer = root.ask(request, integers(&[10]));
     let (of, order) = liar.attempts().await.remove(0);
     liar.say(started(of));
-    sleep(Duration::from_micros(order.left) + ms(1)).await;
+    sleep(Duration::from_micros(order.time.unwrap()) + ms(1)).await;
     let own = Failure::new(FailureKind::OutOfTime, "as it says itself");
     let failure = Some(serde_json::to_vec(&own).unwrap().into());
     liar.say(Said::Ended(Ended { failure, ..ended(of, 0) }));

@@ -70,7 +70,7 @@ async fn the_attempts_of_others_are_none_of_its_business() {
         |of, _| vec![started(AttemptOf { number: 7, ..of })],
         |of, _| vec![Said::Ended(ended(other(of), 0))],
         |of, _| vec![Said::Emitted(kept(other(of), 0))],
-        |of, _| vec![Said::More(More { of: other(of) })],
+        |of, _| vec![Said::More(More { of: other(of), rate: None })],
         |of, _| vec![waits(other(of), true)],
         |of, _| vec![Said::GivenBack(GivenBack { of: vec![other(of)] })],
         |of, _| vec![Said::Pull(Pull { of: other(of), ..Pull::default() })],
@@ -165,7 +165,7 @@ async fn harmless_lies_change_nothing() {
     ignored(|of, _| vec![Said::Stop(Stop { query: of.query, is_late: true, ..Stop::default() })]).await;
     ignored(|_, _| vec![Said::Drain(Drain {}); 10]).await;
     // A wish for all units of an attempt that does not begin.
-    ignored(|of, _| vec![Said::More(More { of }); 1000]).await;
+    ignored(|of, _| vec![Said::More(More { of, rate: Some(f64::NAN) }); 1000]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,7 +241,7 @@ async fn a_worker_that_asks_and_does_not_read_is_dropped() {
     let answer = root.ask(patient(), integers(&COUNTS));
     let (of, _) = liar.attempts().await.remove(0);
     for _ in 0..100_000 {
-        liar.say(Said::More(More { of }));
+        liar.say(Said::More(More { of, rate: Some(f64::NAN) }));
     }
     // Its own end keeps what it does not read within the window.
     let lost = soon(&mut liar.task).await.unwrap();

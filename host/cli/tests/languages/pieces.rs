@@ -13,7 +13,7 @@ use frond_root::plan::{Grain, Units};
 use frond_root::share::{Share, Stretch};
 use frond_root::{
     AttemptId, Content, Emission, Failure, FailureKind, LeafRunner, Limit, Outcome, Partition, PieceSizes, Scope,
-    StopReason, Tenant, Ticket, Work,
+    StopReason, Tenant, Ticket, TimeLimits, Work,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -267,8 +267,7 @@ impl Work for Shares {
             id,
             slot,
             claimed: now,
-            deadline: now + DEADLINE,
-            limit: Limit::time(Scope::Query, DEADLINE),
+            limits: TimeLimits { until: now + DEADLINE, limit: Limit::time(Scope::Query, DEADLINE), each: None },
             partition: self.partition.clone(),
             share: Some(Arc::new(Share::new(self.partition.content.units(), stretch, PieceSizes::Timed))),
             cut_from: None,

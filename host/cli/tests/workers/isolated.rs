@@ -1,5 +1,7 @@
 //! Apps whose leaves must run in worker processes.
 
+use serde_json::Value;
+
 use super::kit::{Folder, frond};
 
 /// A folder with an app of this plugin, whose leaves are isolated.
@@ -42,6 +44,26 @@ fn a_leaf_that_nothing_interrupts_is_killed_at_its_deadline() {
     // The process that replaces it serves as well.
     let again = folder.frond("query app --slots 1 --format json").arg(&query).run().expect(3);
     assert_eq!(again.json()["coverage"]["partitions"]["succeeded"], 6, "{}", again.err());
+}
+
+#[test]
+fn the_time_limit_of_a_leaf_does_not_count_its_way_to_a_process() {
+    // Each is killed, so the next process has to load the leaf, which takes longer than the limit.
+    let limits = "[limits.leaf]\nfuel = 0\ntime = \"15ms\"\n[retry]\nattempts = 1\n";
+    let folder = app("faulty", "\"process\"", &format!("{KEYS}{limits}"));
+    let keys: Vec<_> = (0..6).map(|at| format!(r#"{{"key":"spin-{at}","data":""}}"#)).collect();
+    let query = format!(r#"{{"query":{{}},"partitions":[{}]}}"#, keys.join(","));
+    let ended = folder.frond("query app --slots 1 --progress json").arg(&query).run();
+    let events = ended.events();
+    let of = |kind: &'static str| events.iter().filter(move |event| event["event"] == kind);
+    let mut ran = Vec::new();
+    for end in of("attempt-ended") {
+        let is_its = |start: &&Value| start["partition"] == end["partition"] && start["attempt"] == end["attempt"];
+        let start = of("attempt-started").find(is_its).unwrap();
+        ran.push(end["at"].as_u64().unwrap() - start["at"].as_u64().unwrap());
+    }
+    // As each begins on the worker's clock, which the root knows within a message.
+    assert!(ran.len() == 6 && ran.iter().all(|micros| *micros >= 15_000), "{ran:?}");
 }
 
 #[test]

@@ -188,7 +188,10 @@ fn a_server_may_run_a_few_leaves_itself() {
     let asked = frond(["query", "examples/faulty", &query, "--progress", "json", "--floor", "all", "--slots", "4"]);
     let ended = asked.args(["--nats", &nats.url(), "--local-slots", "1"]).run().expect(0);
     assert_eq!(ended.json()["count"], 6);
-    for event in ended.events().iter().filter(|event| event["type"] == "attempt-started") {
+    let events = ended.events();
+    let started: Vec<_> = events.iter().filter(|event| event["event"] == "attempt-started").collect();
+    assert!(started.len() >= 6, "{events:?}");
+    for event in started {
         let slot = event["slot"].as_u64().unwrap();
         assert_eq!(event["worker"].is_null(), slot == 0, "only slot 0 is of this process: {event}");
     }

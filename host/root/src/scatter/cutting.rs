@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::shares::Shares;
-use super::{Again, Scatter};
-use crate::limit::{Limit, Scope};
-use crate::plan::Plan;
-use crate::share::{Share, Stretch};
+use super::{Again, Scatter, Window};
+use crate::limit::TimeLimits;
+use crate::plan::{Grain, Partition, Plan};
+use crate::share::{Part, Share, Stretch};
 use crate::sync::lock;
-use crate::work::{AttemptId, MIN_TIME, Ticket, Work};
+use crate::work::{AttemptId, MIN_TIME, Outcome, Ticket, Work};
 
 impl Scatter {
     /// Attempts at the rests of the partitions of which the journal has parts.
@@ -44,29 +44,11 @@ impl Scatter {
         if let Some(share) = &share {
             lock(&self.shares).insert(id, share.clone());
         }
-        let deadline = self.deadline_of(now);
-        let limit = self.limit_of(now);
+        let Window { leaf_deadline: until, limit, leaf_time: each, .. } = self.window;
+        let limits = TimeLimits { until, limit, each };
         let worker = None;
         let began = None;
-        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from, worker, began })
-    }
-
-    /// Time by which an attempt that began at `started` must have ended.
-    fn deadline_of(&self, started: Instant) -> Instant {
-        match self.window.leaf_time {
-            Some(time) => {
-                started.checked_add(time).map_or(self.window.leaf_deadline, |at| at.min(self.window.leaf_deadline))
-            }
-            None => self.window.leaf_deadline,
-        }
-    }
-
-    /// Limit that ends an attempt that began at `started`: the leaf's own, or the query's deadline.
-    fn limit_of(&self, started: Instant) -> Limit {
-        match self.window.leaf_time {
-            Some(time) if self.deadline_of(started) < self.window.leaf_deadline => Limit::time(Scope::Leaf, time),
-            _ => self.window.limit,
-        }
+        Some(Ticket { id, slot, claimed: now, limits, partition, share, cut_from, worker, began })
     }
 
     /// Number of the next attempt at a partition that has had one.
@@ -115,6 +97,30 @@ impl Scatter {
     pub(super) fn has_cuttable(&self, now: Instant) -> bool {
         let room = self.has_room();
         room && self.may_cut(now) && lock(&self.shares).to_cut(now).is_some()
+    }
+
+    /// Leases units of an attempt's share: the first ones at the rate of the attempts that ended.
+    pub(super) fn lease_units(
+        &self,
+        ticket: &Ticket,
+        time: Duration,
+        rate: Option<f64>,
+        now: Instant,
+    ) -> Option<Range<u64>> {
+        let is_first = ticket.share.as_ref().is_some_and(|share| !share.has_units());
+        let rate = rate.or_else(|| lock(&self.shares).rate().filter(|_| is_first));
+        self.hand_out(ticket, now, |share| share.lease(time, rate, now))
+    }
+
+    /// Ends the share of an attempt, and learns its rate.
+    pub(super) fn end_share(&self, id: AttemptId, share: &Share, partition: &Partition, outcome: &Outcome) -> Part {
+        let part = share.end();
+        let mut shares = lock(&self.shares);
+        shares.remove(id);
+        if outcome.result.is_ok() && partition.content.units().grain != Grain::Whole {
+            shares.ended(&part, outcome.ran);
+        }
+        part
     }
 
     /// Hands out the next units of an attempt's share, and tells the runner if a share is worth a

@@ -1,13 +1,14 @@
 //! Running shares of one query, numbers of further attempts, and what a cut costs.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::policy::cutting::{MAX_PIECES, choose};
-use crate::share::{Pace, Share, Stretch};
+use crate::share::{Pace, Part, Share, Stretch};
 use crate::work::AttemptId;
 
 /// The most measured times from a claim to the first piece.
@@ -26,6 +27,10 @@ pub(super) struct Shares {
     starts: VecDeque<Duration>,
     /// Moving average of a merge's time.
     merge: Duration,
+    /// Units of the successful attempts that ended.
+    units: u64,
+    /// Time that these took on their slots.
+    ran: Duration,
 }
 
 impl Shares {
@@ -50,6 +55,19 @@ impl Shares {
             self.starts.pop_front();
         }
         self.starts.push_back(took);
+    }
+
+    /// Records a successful attempt at units that can be cut, and the time that it took.
+    pub(super) fn ended(&mut self, part: &Part, ran: Duration) {
+        let Range { start, end } = part.handed_out();
+        self.units = self.units.saturating_add(end.saturating_sub(start));
+        self.ran = self.ran.saturating_add(ran);
+    }
+
+    /// Units a second that a slot takes, by the attempts that ended; `None` before the first.
+    pub(super) fn rate(&self) -> Option<f64> {
+        let rate = self.units as f64 / self.ran.as_secs_f64();
+        (rate.is_finite() && rate > 0.0).then_some(rate)
     }
 
     /// Records the time of a merge.

@@ -12,7 +12,7 @@ use frond_root::sync::lock;
 use frond_root::work::{Done, MIN_TIME};
 use frond_root::{
     Attempt, AttemptId, Emission, Error, Failure, FailureKind, Limit, Outcome, Partition, Plan, Scope, Share,
-    StopReason, Tenant, Ticket, Work,
+    StopReason, Tenant, Ticket, TimeLimits, Work,
 };
 
 use super::{Trial, Trials, wait_for_place};
@@ -135,8 +135,7 @@ fn begun(work: &Arc<SingleLeaf>, leaf: &Leaf, partition: Partition, (start, time
         id: AttemptId { partition: 0, number: 1 },
         slot: 0,
         claimed: start.into(),
-        deadline: (start + time).into(),
-        limit: Limit::time(Scope::Query, time),
+        limits: TimeLimits { until: (start + time).into(), limit: Limit::time(Scope::Query, time), each: None },
         partition,
         share,
         cut_from: None,

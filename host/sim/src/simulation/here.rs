@@ -38,7 +38,7 @@ impl<O: Observer> Simulation<'_, O> {
             slots.idle.pop();
             slots.background += usize::from(asker.work.background().is_some());
             asker.work.start(&ticket, now);
-            let deadline = self.agenda.nanos_of(ticket.deadline);
+            let deadline = self.agenda.nanos_of(ticket.time_limit().0);
             let number = self.add_leaf(&asker, ticket, None);
             if let Some(leaf) = self.leaves.get_mut(number) {
                 leaf.deadline = deadline;

@@ -14,7 +14,7 @@ use super::{Happening, Simulation};
 use crate::agenda::nanos;
 use crate::leaf::{Leaf, Step};
 use crate::message::{Message, Said};
-use crate::places::Places;
+use crate::places::{Places, Worker};
 use crate::setup::Asker;
 use crate::sight::{Observer, Sight};
 
@@ -33,7 +33,11 @@ impl<O: Observer> Simulation<'_, O> {
     pub(super) fn deal(&mut self) {
         let Places::Workers { all, .. } = &self.places else { return };
         for worker in 0..all.len() {
-            while self.deal_one(worker) {}
+            let Places::Workers { all, .. } = &self.places else { return };
+            let is_low = |one: &Worker| credits::is_low(one.slots as usize, one.room, one.held.len());
+            if all.get(worker).is_some_and(is_low) {
+                while self.deal_one(worker) {}
+            }
         }
     }
 
@@ -59,11 +63,12 @@ impl<O: Observer> Simulation<'_, O> {
             },
         );
         let Some((asker, ticket)) = claimed else { return false };
-        let left = ticket.deadline.saturating_duration_since(now);
+        let left = ticket.limits.until.saturating_duration_since(now);
         let work = asker.work.clone();
         let share = ticket.share.clone();
         let run = share.map_or(Said::Run { leased: 0, end: 0 }, |share| {
-            let leased = work.lease(&ticket, credits::LEASE, now).map_or(share.stretch().begin, |units| units.end);
+            let time = credits::first_lease_time(Some(trip));
+            let leased = work.lease(&ticket, time, None, now).map_or(share.stretch().begin, |units| units.end);
             Said::Run { leased, end: share.stretch().end }
         });
         let leaf = self.add_leaf(&asker, ticket, Some(number));
@@ -71,6 +76,7 @@ impl<O: Observer> Simulation<'_, O> {
             && let Some(worker) = all.get_mut(number)
         {
             worker.held.insert(leaf);
+            worker.room = credits::room(slots, Some(trip), asker.mean());
         }
         if let Some(one) = self.leaves.get_mut(leaf) {
             // By the worker's clock, until it arrives.
@@ -115,7 +121,7 @@ impl<O: Observer> Simulation<'_, O> {
             Said::Stop => self.hear_stop(worker, number),
             Said::Started => self.hear_started(number),
             Said::Kept { until } => self.hear_kept(number, until),
-            Said::More => self.hear_more(number),
+            Said::More { rate } => self.hear_more(number, rate),
             Said::Ended { taken, asked } => self.hear_ended(number, taken, asked)?,
             Said::GivenBack => {
                 let leaf = self.release(number, None)?;
@@ -149,6 +155,8 @@ impl<O: Observer> Simulation<'_, O> {
             let Some(slot) = one.idle.pop() else { return };
             if let Some(leaf) = self.leaves.get_mut(number) {
                 leaf.slot = one.first + slot;
+                let each = leaf.ticket.limits.each.map_or(u64::MAX, nanos);
+                leaf.deadline = leaf.deadline.min(self.agenda.now().saturating_add(each));
             }
             self.say(number, Said::Started);
             self.begin(number);
@@ -197,13 +205,13 @@ impl<O: Observer> Simulation<'_, O> {
         }
     }
 
-    fn hear_more(&mut self, number: u32) {
+    fn hear_more(&mut self, number: u32, rate: Option<f64>) {
         let now = self.agenda.instant();
         let Places::Workers { round_trip, .. } = &self.places else { return };
         let time = credits::lease_time(Some(*round_trip));
         let Some(leaf) = self.leaves.get(number) else { return };
         let Some(share) = leaf.ticket.share.clone() else { return };
-        let leased = leaf.asker.work.lease(&leaf.ticket, time, now).map(|units| units.end);
+        let leased = leaf.asker.work.lease(&leaf.ticket, time, rate, now).map(|units| units.end);
         let end = share.stretch().end;
         self.say(number, Said::Lease { leased: leased.unwrap_or(end), end });
     }
@@ -250,13 +258,13 @@ impl<O: Observer> Simulation<'_, O> {
         let own = leaf.own.as_ref()?;
         let kept = keeps.then(|| own.keep().0.end);
         let piece = own.poll_next(now);
-        let asks = own.asks_for_lease();
+        let asks = own.asks_for_lease().then(|| own.rate());
         leaf.awaits_lease = piece.is_pending();
         if let Some(until) = kept {
             self.say(number, Said::Kept { until });
         }
-        if asks {
-            self.say(number, Said::More);
+        if let Some(rate) = asks {
+            self.say(number, Said::More { rate });
         }
         match piece {
             Poll::Ready(piece) => Some(piece),

@@ -128,7 +128,7 @@ impl<'a> Audit<'a> {
     fn claimed(&mut self, query: u64, ticket: &Ticket, now: Instant, order: &ClaimOrder<Asker>) {
         let id = ticket.id;
         self.check("nothing_happens_after_the_end", !self.ended.contains(&query), || format!("a claim of {query}"));
-        self.check("no_leaf_starts_without_time", now + MIN_TIME < ticket.deadline.max(now + MIN_TIME * 2), || {
+        self.check("no_leaf_starts_without_time", now + MIN_TIME < ticket.limits.until, || {
             format!("{id:?} of {query}")
         });
         let Some(asker) = order.iter().find(|one| one.query == query) else { return };

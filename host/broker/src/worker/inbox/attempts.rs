@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use frond_root::ledger::PartialRange;
 use frond_root::share::{Part, Share, Stretch};
-use frond_root::{AttemptId, Content, Grain, Limit, Partition, PieceSizes, Units};
+use frond_root::{AttemptId, Content, Grain, Limit, Partition, PieceSizes, TimeLimits, Units};
 use tokio::time::Instant;
 
 use crate::frames::{AttemptOf, FileOf, MOST_TIME, Order, Unit, owned};
@@ -19,8 +19,7 @@ pub(super) struct Waiting {
     pub(super) id: AttemptId,
     /// Time at which its order arrived.
     pub(super) received: Instant,
-    pub(super) deadline: Instant,
-    pub(super) limit: Limit,
+    pub(super) limits: TimeLimits,
     pub(super) partition: Partition,
     /// The partition's content, if it is read from the root.
     pub(super) pulled: Option<Arc<PulledContent>>,
@@ -79,10 +78,11 @@ impl OrderReader {
         };
         let partition = Partition { key: order.key.into(), weight: order.weight.max(1), content };
         let left = Duration::from_micros(order.left).min(MOST_TIME);
-        let deadline = now + left;
         let time = Limit::time(frond_root::Scope::Query, left);
         let limit = order.limit.parse().map_or(time, |key| Limit { key, value: order.limit_value });
-        Waiting { id, received: now, deadline, limit, partition, pulled, share, token: owned(order.token) }
+        let each = order.time.map(|time| Duration::from_micros(time).min(MOST_TIME));
+        let limits = TimeLimits { until: now + left, limit, each };
+        Waiting { id, received: now, limits, partition, pulled, share, token: owned(order.token) }
     }
 
     /// Content that is pulled, unless the worker has its file.

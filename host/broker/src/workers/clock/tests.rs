@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use frond_root::{AttemptId, Limit, Partition, Scope};
+use frond_root::{AttemptId, Limit, Partition, Scope, TimeLimits};
 use proptest::option;
 use proptest::prelude::*;
 
@@ -19,8 +19,7 @@ fn ticket(claimed: Instant) -> Ticket {
         id: AttemptId { partition: 0, number: 1 },
         slot: 0,
         claimed,
-        deadline: claimed + us(1),
-        limit: Limit::time(Scope::Query, us(1)),
+        limits: TimeLimits { until: claimed + us(1), limit: Limit::time(Scope::Query, us(1)), each: None },
         partition: Partition::new("p", bytes::Bytes::new()),
         share: None,
         cut_from: None,

@@ -30,7 +30,7 @@ impl Pair {
 
     /// Has the owner lease further units.
     fn lease(&self) {
-        let leased = self.owner.lease(LEASE, self.now).map(|units| units.end);
+        let leased = self.owner.lease(LEASE, self.other.rate(), self.now).map(|units| units.end);
         let end = self.owner.stretch().end;
         self.other.leased(leased.unwrap_or(end), end);
     }
@@ -64,13 +64,45 @@ fn a_share_is_cut_only_once_its_leaf_has_asked() {
     let units = Units { count: 1000, grain: Grain::Integer };
     let owner = Share::new(units, Stretch::whole(1000), PieceSizes::Timed);
     let now = Instant::now();
-    let first = owner.lease(LEASE, now).unwrap();
+    let first = owner.lease(LEASE, None, now).unwrap();
     assert_eq!(first, 0..1);
     assert!(owner.has_units() && !owner.is_begun());
     assert!(owner.pace(now + LEASE).is_none() && owner.cut().is_none(), "its leaf may take all at once");
-    owner.lease(LEASE, now + LEASE).unwrap();
+    owner.lease(LEASE, None, now + LEASE).unwrap();
     assert!(owner.is_begun() && owner.pace(now + LEASE).is_some());
     assert!(owner.cut().is_some());
+}
+
+/// Leases of a share of a million units, each of which takes a nanosecond, with this first rate.
+fn leases_of_a_millisecond(rate: Option<f64>) -> u32 {
+    let units = Units { count: 1_000_000, grain: Grain::Integer };
+    let share = || Share::new(units, Stretch::whole(units.count), PieceSizes::Timed);
+    let owner = share();
+    let other = share();
+    let mut now = Instant::now();
+    let mut leases = 0;
+    let mut lease = |rate, now| {
+        leases += 1;
+        let leased = owner.lease(LEASE, rate, now).map_or(units.count, |units| units.end);
+        other.leased(leased, units.count);
+    };
+    lease(rate, now);
+    loop {
+        match other.poll_next(now) {
+            Poll::Ready(Some(piece)) => now += Duration::from_nanos(piece.end - piece.start),
+            Poll::Ready(None) => return leases,
+            Poll::Pending => {}
+        }
+        if other.asks_for_lease() {
+            lease(other.rate(), now);
+        }
+    }
+}
+
+#[test]
+fn a_short_leaf_waits_for_few_leases_and_for_none_if_its_speed_is_known() {
+    assert!((2..=4).contains(&leases_of_a_millisecond(None)), "{}", leases_of_a_millisecond(None));
+    assert_eq!(leases_of_a_millisecond(Some(1e9)), 1);
 }
 
 proptest! {
@@ -121,7 +153,7 @@ proptest! {
         taken in 0_u64..2000,
     ) {
         let owner = Share::new(Units { count, grain: Grain::Integer }, Stretch::whole(count), PieceSizes::Timed);
-        let leased = (0..leases).filter_map(|_| owner.lease(LEASE, Instant::now())).last().map_or(0, |units| units.end);
+        let leased = (0..leases).filter_map(|_| owner.lease(LEASE, None, Instant::now())).last().map_or(0, |units| units.end);
         let keeps = owner.keep_to(kept);
         prop_assert_eq!(keeps.is_some(), kept <= leased);
         let least = keeps.map_or(0, |(units, _)| units.end);
