@@ -56,7 +56,7 @@ pub(crate) struct RigSettings {
 
 /// Makes a runtime with two threads, like the command line's.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
 impl Rig {

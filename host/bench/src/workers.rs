@@ -17,10 +17,10 @@ use apps::{Crewed, HostWorker, Place};
 
 pub(crate) use apps::{CHILD, child};
 
-/// Partitions without content whose leaves return at once.
-const TRIVIAL: usize = 5_000;
+/// Partitions of one sample of pi each.
+const TRIVIAL: usize = 20_000;
 /// Samples of pi that take about a millisecond.
-const MILLISECOND: u64 = 60_000;
+const MILLISECOND: u64 = 150_000;
 
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.report.section("Workers: leaves in other processes");
@@ -36,18 +36,19 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
 /// seconds of an attempt on two workers behind the broker.
 fn attempts(bench: &mut Bench, nats: &Nats) -> anyhow::Result<f64> {
     let count = if bench.quick { TRIVIAL / 10 } else { TRIVIAL };
-    let query = apps::keys(count);
-    let faulty = &bench.guests.faulty;
-    let alone = Crewed::new(faulty, apps::KEYS, Place::Slots(1))?;
-    let process = Crewed::new(faulty, apps::KEYS, Place::Processes(1))?;
+    let query = apps::SEED;
+    let source = apps::range(count as u64, 1);
+    let pi = &bench.guests.pi;
+    let alone = Crewed::new(pi, &source, Place::Slots(1))?;
+    let process = Crewed::new(pi, &source, Place::Processes(1))?;
     let _worker = HostWorker::start(nats, "one")?;
-    let host = Crewed::new(faulty, apps::KEYS, Place::Broker(nats.url()))?;
+    let host = Crewed::new(pi, &source, Place::Broker(nats.url()))?;
     let series = rounds(
         bench.rounds(9),
         [
-            Entrant::new("a slot of the root", || alone.ask(&query)),
-            Entrant::new("a worker process", || process.ask(&query)),
-            Entrant::new("a worker behind NATS", || host.ask(&query)),
+            Entrant::new("a slot of the root", || alone.ask(query)),
+            Entrant::new("a worker process", || process.ask(query)),
+            Entrant::new("a worker behind NATS", || host.ask(query)),
         ],
     )?;
     let each = |one: &Series| one.wall() / count as f64;
@@ -63,8 +64,8 @@ fn attempts(bench: &mut Bench, nats: &Nats) -> anyhow::Result<f64> {
     let beyond = (each(host) - each(base)) * 1e6;
     bench.report.target("an attempt on a worker behind NATS, beyond the root's slot", beyond, "µs", Bound::AtMost(2.0));
     let _second = HostWorker::start(nats, "two")?;
-    let both = Crewed::new(faulty, apps::KEYS, Place::Broker(nats.url()))?;
-    let [both] = rounds(bench.rounds(9), [Entrant::new("two workers behind NATS", || both.ask(&query))])?;
+    let both = Crewed::new(pi, &source, Place::Broker(nats.url()))?;
+    let [both] = rounds(bench.rounds(9), [Entrant::new("two workers behind NATS", || both.ask(query))])?;
     Ok(each(&both))
 }
 

@@ -18,6 +18,7 @@ use crate::work::{QUERY, partitions, spans, tally, texts};
 pub(super) const TASKS: usize = 1000;
 
 /// Rigs and inputs for both works, and the expected results.
+#[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "Extism's tables use some of it"))]
 pub(super) struct Ours {
     pub(super) trivial: Rig,
     /// Rig of the same components, with an instance for each slot and query.

@@ -55,7 +55,7 @@ pub(super) fn range(end: u64, step: u64) -> String {
 
 /// Source of an app over all files of a folder, each as a whole.
 pub(super) fn files(folder: &Path) -> String {
-    format!("[source]\nkind = \"files\"\nglob = \"{}/*\"\npiece-size = \"whole\"\n", folder.display())
+    format!("[source]\nkind = \"files\"\nglob = \"{}/*\"\ncut = \"none\"\n", folder.display())
 }
 
 /// Writes texts into a folder.
@@ -89,6 +89,26 @@ pub(super) enum Place {
     Broker(String),
 }
 
+/// Folder of an app with one component as leaf and merge, and `rest` in its manifest.
+pub(super) fn folder(component: &[u8], rest: &str) -> anyhow::Result<TempDir> {
+    isolated_folder(component, rest, "")
+}
+
+fn isolated_folder(component: &[u8], rest: &str, isolation: &str) -> anyhow::Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    fs::write(folder.path().join("it.wasm"), component)?;
+    let part = "component = \"it.wasm\"\n";
+    let query = "[query]\ndeadline = \"60s\"\n";
+    let manifest = format!("[leaf]\n{part}{isolation}[merge]\n{part}{query}{rest}");
+    fs::write(folder.path().join("frond.toml"), manifest)?;
+    Ok(folder)
+}
+
+/// `frond`, as `make host` builds it.
+pub(super) fn frond() -> Command {
+    Command::new(top().join("target/release/frond"))
+}
+
 /// An app whose leaves run in one place.
 pub(super) struct Crewed {
     runtime: Runtime,
@@ -102,12 +122,7 @@ impl Crewed {
     /// Loads an app with one component as leaf and merge, and `rest` in its manifest.
     pub(super) fn new(component: &[u8], rest: &str, place: Place) -> anyhow::Result<Self> {
         let isolation = if matches!(place, Place::Isolated(_)) { "isolation = \"process\"\n" } else { "" };
-        let folder = tempfile::tempdir()?;
-        fs::write(folder.path().join("it.wasm"), component)?;
-        let part = "component = \"it.wasm\"\n";
-        let query = "[query]\ndeadline = \"60s\"\n";
-        let manifest = format!("[leaf]\n{part}{isolation}[merge]\n{part}{query}{rest}");
-        fs::write(folder.path().join("frond.toml"), manifest)?;
+        let folder = isolated_folder(component, rest, isolation)?;
         let runtime = crate::rig::runtime()?;
         let slots = match place {
             Place::Slots(count) | Place::Isolated(count) | Place::Processes(count) => count,
@@ -172,7 +187,7 @@ impl Drop for HostWorker {
 impl HostWorker {
     /// Starts a worker behind the broker, and waits until it says that it is there.
     pub(super) fn start(nats: &Nats, name: &str) -> anyhow::Result<Self> {
-        let mut command = Command::new(top().join("target/release/frond"));
+        let mut command = frond();
         command.args(["worker", "--nats", &nats.url(), "--name", name, "--slots", "1", "--trust-roots"]);
         let mut child = command.stderr(Stdio::piped()).spawn().context("`frond` is not built (make host)")?;
         let mut lines = BufReader::new(child.stderr.take().context("no stderr")?);
