@@ -64,8 +64,7 @@ async fn serve(args: &WorkerArgs) -> anyhow::Result<Exit> {
     let mut waiting = WaitLimits::default();
     waiting.leaves = args.waiting.map_or(waiting.leaves, |leaves| leaves as usize);
     let machine = Arc::new(Machine::new(slots)?.with_waiting(waiting));
-    // The sessions go first: a worker that is not heard counts as lost.
-    let threads = machine.start_with(&Handle::current(), true)?;
+    let threads = machine.start(&Handle::current())?;
     let name = args.name.clone().unwrap_or_else(own_name);
     let introduction = Introduction {
         name: name.clone(),
