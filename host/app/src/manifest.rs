@@ -195,4 +195,7 @@ pub(crate) struct RetryTable {
     pub(crate) first: Option<Spanned<Time>>,
     pub(crate) most: Option<Spanned<Time>>,
     pub(crate) within: Option<Spanned<Time>>,
+    pub(crate) copies: Option<bool>,
+    #[serde(default)]
+    pub(crate) idempotent: bool,
 }

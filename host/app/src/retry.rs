@@ -1,13 +1,18 @@
-//! An app's rules for retries of failed attempts.
+//! An app's rules for retries of failed attempts, and for copies of slow ones.
 
 use std::time::Duration;
 
+use frond_root::call::Grants;
 use frond_root::policy::retry::Retry;
 
 /// Largest number of attempts that an app may ask for.
 pub const MAX_ATTEMPTS: u32 = 1000;
 
-/// Rules for retries. Missing values have defaults that differ between queries and jobs.
+/// Methods of HTTP requests that change nothing (RFC 9110, section 9.2.1), as far as guests may use
+/// them.
+const SAFE_METHODS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
+
+/// Rules for retries and copies. Missing values have defaults that differ between queries and jobs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Retries {
     /// Most attempts at a partition.
@@ -18,6 +23,10 @@ pub struct Retries {
     pub most: Option<Duration>,
     /// Time after a partition's first failure within which it is retried.
     pub within: Option<Duration>,
+    /// False to forbid copies of slow attempts.
+    pub copies: Option<bool>,
+    /// True if the leaf's effects may be repeated, whatever its requests are.
+    pub is_idempotent: bool,
 }
 
 impl Retries {
@@ -31,6 +40,15 @@ impl Retries {
     #[must_use]
     pub fn job(&self) -> Retry {
         self.over(Retry::JOB)
+    }
+
+    /// Returns true if slow attempts of leaves with these grants may be copied: unless the app
+    /// forbids it, or a leaf may make requests that are not safe to repeat.
+    #[must_use]
+    pub fn allows_copies(&self, grants: &Grants) -> bool {
+        let is_safe = |method: &String| SAFE_METHODS.contains(&method.as_str());
+        let is_repeatable = self.is_idempotent || grants.http.iter().all(|grant| grant.methods.iter().all(is_safe));
+        self.copies != Some(false) && is_repeatable
     }
 
     fn over(&self, defaults: Retry) -> Retry {

@@ -46,7 +46,7 @@ pub struct Frame {
     /// Content; `None` in a frame of a later version of the protocol.
     #[prost(
         oneof = "Said",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27"
     )]
     pub said: Option<Said>,
 }
@@ -87,6 +87,9 @@ pub enum Said {
     /// Partials that the worker kept under a memo are stored.
     #[prost(message, tag = "11")]
     Forget(Forget),
+    /// Attempts must stop, while others of their query go on.
+    #[prost(message, tag = "12")]
+    Supersede(Supersede),
     /// The worker introduces itself: its first frame.
     #[prost(message, tag = "16")]
     Join(Join),
@@ -532,6 +535,14 @@ pub struct StoredPartial {
     /// has ended.
     #[prost(uint64, optional, tag = "2")]
     pub until: Option<u64>,
+}
+
+/// Attempts must stop: others at the same units were done first.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Supersede {
+    /// The attempts.
+    #[prost(message, repeated, tag = "1")]
+    pub of: Vec<AttemptOf>,
 }
 
 /// Copies small bytes out of the packet that they came in, to be kept for long.

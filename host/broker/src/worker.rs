@@ -246,6 +246,13 @@ impl Session {
                     self.load.closed(query.bytes);
                 }
             }
+            Said::Supersede(superseded) => {
+                for of in &superseded.of {
+                    if let Some(query) = self.inboxes.get(&of.query) {
+                        query.inbox.supersede(of);
+                    }
+                }
+            }
             Said::Stored(stored) => {
                 for partial in &stored.partials {
                     if let Some(query) = self.inboxes.get(&partial.of.query) {

@@ -24,8 +24,8 @@ use frond_broker::{
 };
 use frond_root::policy::retry::Retry;
 use frond_root::{
-    Answer, CancellationToken, Coverage, EventKind, Events, FailureKind, LeafRunner, MergeOrder, PieceSizes, Plan,
-    Request, Services, flow,
+    Answer, CancellationToken, CopySettings, Coverage, EventKind, Events, FailureKind, LeafRunner, MergeOrder,
+    PieceSizes, Plan, Request, Services, flow,
 };
 use frond_testkit::pieces::{PieceLeaves, Step, integers, joined};
 use frond_testkit::{Merges, Record, ms, request};
@@ -321,6 +321,51 @@ async fn a_worker_that_refuses_a_leaf_leaves_it_to_others() {
     assert_eq!(asked.coverage().notes, told);
     // The next query is not even offered to it, and tells it all the same.
     assert_eq!(cluster.ask(long(), integers(&[10, 10])).await.coverage().notes, told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_attempt_is_copied_by_another_worker_and_by_no_other() {
+    let counts = [1; 20];
+    let request = || Request { copies: CopySettings::ON, ..long() };
+    // The second slot of the first worker is far slower than the others.
+    let slow = || Some(PieceLeaves::new(&[ms(1), ms(20_000)], |_, _| Step::Go));
+    let alone = Cluster::new().with(slow()).await;
+    let asked = alone.ask(request(), integers(&counts)).await;
+    asked.is_whole(&counts);
+    assert_eq!(asked.coverage().attempts.hedges, 0, "the worker has the attempt already");
+    let cluster = Cluster::new().with(slow()).await.with(Some(leaves(2))).await;
+    let asked = cluster.ask(request(), integers(&counts)).await;
+    asked.is_whole(&counts);
+    let coverage = asked.coverage();
+    assert_eq!((coverage.attempts.hedges, coverage.attempts.hedge_wins), (1, 1));
+    assert!(coverage.timings.gather < 1000.0, "{:?}", coverage.timings);
+    let workers = asked.record.all(|event| match &event.kind {
+        EventKind::AttemptStarted { copy_of: Some(_), worker, .. } => worker.clone(),
+        _ => None,
+    });
+    assert_eq!(workers, ["w1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loser_stops_while_the_query_goes_on() {
+    let slow = PieceLeaves::new(&[ms(100_000)], |_, _| Step::Go);
+    // One leaf of this process takes a second, long after all others.
+    let is_last = |piece: &Range<u64>| piece.end == 3;
+    let step = move |_: u32, piece: &Range<u64>| if is_last(piece) { Step::Stall(ms(1000)) } else { Step::Go };
+    let fast = PieceLeaves::new(&[ms(10); 8], step);
+    let cluster = Cluster::new().with(Some(slow)).await.with(Some(fast)).await;
+    let mut counts = vec![1; 20];
+    counts.push(3);
+    // In plan order: the slow worker takes the first partition.
+    let request = Request { copies: CopySettings::ON, order: MergeOrder::Partition, ..long() };
+    let asked = cluster.ask(request, integers(&counts)).await;
+    asked.is_whole(&counts);
+    let beaten = asked.record.all(|event| match event.kind {
+        EventKind::AttemptEnded { beaten: true, .. } => Some(event.at),
+        _ => None,
+    });
+    assert!(asked.coverage().attempts.hedge_wins > 0);
+    assert!(beaten.first().is_some_and(|at| *at < 500_000), "{beaten:?}");
 }
 
 #[tokio::test(start_paused = true)]

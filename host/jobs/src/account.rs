@@ -31,6 +31,7 @@ impl Account {
         all.retries += one.retries;
         all.hedges += one.hedges;
         all.hedge_wins += one.hedge_wins;
+        all.wasted_ms += one.wasted_ms;
         all.discarded += one.discarded;
         all.warm += one.warm;
         all.cuts += one.cuts;

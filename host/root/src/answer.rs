@@ -249,10 +249,14 @@ pub struct Attempts {
     pub started: u64,
     /// Attempts after a transient failure.
     pub retries: u64,
-    /// Hedged attempts, beside a running attempt of the same partition.
+    /// Hedged attempts, beside a running attempt of the same partition: copies.
     pub hedges: u64,
     /// Hedges that succeeded first.
     pub hedge_wins: u64,
+    /// Slot time of attempts that were not done first, in milliseconds: a part of
+    /// [`Timings::leaf_wasted`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wasted_ms: u64,
     /// Successful results that are not in the answer: they arrived after the partition was settled
     /// or the gather had ended, or overlap with a part that is in the answer.
     pub discarded: u64,
@@ -262,6 +266,10 @@ pub struct Attempts {
     /// Cuts: attempts that took the second half of a running attempt's rest.
     #[serde(default)]
     pub cuts: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Units of the partitions that were taken in parts: bytes, or integers of a range. `planned` is

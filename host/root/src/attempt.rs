@@ -91,6 +91,11 @@ impl Attempt {
         Some(Self::start(work.clone(), work.cut(slot, now)?, now))
     }
 
+    /// Starts a copy of a slow attempt. See [`Work::copy`].
+    pub fn copy(work: &Arc<dyn Work>, slot: u32, now: Instant) -> Option<Self> {
+        Some(Self::start(work.clone(), work.copy(slot, now, &|_| true)?, now))
+    }
+
     fn share(&self) -> Option<&Share> {
         self.ticket.as_ref()?.share.as_deref()
     }

@@ -139,6 +139,9 @@ pub enum EventKind {
         /// Number of the attempt whose share was cut for this one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cut_from: Option<u32>,
+        /// Number of the running attempt that it copies.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        copy_of: Option<u32>,
         /// Name of the worker that runs it; `None` for the root's own process.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worker: Option<String>,
@@ -175,6 +178,9 @@ pub enum EventKind {
         /// not report.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         on_worker: Option<Box<WorkerTimes>>,
+        /// True if another attempt at the same units was done first: this one counts for nothing.
+        #[serde(default, skip_serializing_if = "is_false")]
+        beaten: bool,
     },
     /// A retry of a failed attempt is scheduled.
     RetryScheduled {
@@ -243,6 +249,10 @@ pub enum EventKind {
         /// Account of the query.
         coverage: Box<Coverage>,
     },
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn is_zero<N: Default + PartialEq>(number: &N) -> bool {

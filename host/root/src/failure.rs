@@ -106,6 +106,8 @@ pub const TIME_UP: &str = "still running when its time was up";
 pub const WAIT_OVER: &str = "still running when the query stopped waiting for it";
 /// Message of a leaf that was stopped because its query was cancelled.
 pub const CANCELLED: &str = "the query was cancelled while it was running";
+/// Message of an attempt that was stopped because another one at the same units had succeeded.
+pub const SUPERSEDED: &str = "another attempt at the same partition was done first";
 
 /// Rank of a failure among those of one query: own failures explain more than their consequences.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

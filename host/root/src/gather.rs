@@ -1,6 +1,7 @@
 //! Decides which partitions are retried and when the gather ends. A pure state machine: it gets
 //! events with their times and returns actions. It has no clock, no task and no lock.
 
+mod copies;
 mod coverage;
 mod details;
 mod ending;
@@ -8,6 +9,7 @@ mod parts;
 mod retrying;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use crate::policy::budget::Budget;
 use crate::policy::retry::{Retry, RetryBudget};
 use crate::request::Floor;
 use crate::share::{Part, Stretch};
-use crate::work::{Done, Emission, Outcome};
+use crate::work::{Emission, Outcome};
 
 /// Action that the flow must perform next.
 #[derive(Debug)]
@@ -79,6 +81,8 @@ struct PartitionCell {
     /// Seconds that its last attempt waited without a slot.
     waited: f32,
     attempts: u16,
+    /// Attempts that were copies of others.
+    copies: u16,
     running: u16,
     /// Attempts at the whole partition that were lost with their workers.
     lost: u8,
@@ -97,6 +101,8 @@ struct Account {
     workers: WorkerCounts,
     used: Duration,
     wasted: Duration,
+    /// The part of it that attempts took which were not done first.
+    beaten: Duration,
     waited: Duration,
     /// Seconds of each partition's successful attempt, from its start to its end.
     took: Vec<(u32, f32)>,
@@ -118,6 +124,8 @@ pub struct Reached {
     pub part: Option<Part>,
     /// Its last emission.
     pub emission: Option<Emission>,
+    /// Units that a rival which still runs has as well.
+    pub contested: Option<Range<u64>>,
 }
 
 /// Phase of a gather.
@@ -163,6 +171,8 @@ pub struct Gather {
     /// Last failures in full, of the partitions that the account names: the first ones by cause,
     /// then by index.
     details: BTreeMap<(Cause, u32), Box<Failure>>,
+    /// The best emissions of attempts that were cut off while rivals ran.
+    spare: BTreeMap<u32, (f64, Bytes)>,
     account: Account,
 }
 
@@ -193,6 +203,7 @@ impl Gather {
             retries: RetryBudget::default(),
             failing: BTreeMap::new(),
             details: BTreeMap::new(),
+            spare: BTreeMap::new(),
             account: Account::default(),
             plan,
             demand,
@@ -285,7 +296,7 @@ impl Gather {
             self.count(failure);
         }
         if let Some(part) = part {
-            return self.part_ended((partition, part), outcome, reached.emission, now, actions);
+            return self.part_ended((partition, part), outcome, reached, now, actions);
         }
         match outcome.result {
             Ok(partial) => {
@@ -336,22 +347,19 @@ impl Gather {
         let asks = failure.retry_after();
         self.remember(partition, failure);
         if others > 0 {
+            self.spare_emission(partition, kind, reached.emission);
             return false;
         }
         if kind.is_passing() && self.phase == Phase::Gathering && self.retry(partition, None, asks, now, actions) {
             self.account.units.redone += reached.part.map_or(0, |part| length(&part.handed_out()));
             return false;
         }
-        match reached.emission.filter(|_| kind.is_cut_off()) {
-            Some(Emission { partial, done: Done::Share(share) }) => {
-                self.degrade(partition, partial, share, actions);
-                true
-            }
-            _ => {
-                self.miss(partition, status_of(kind), actions);
-                false
-            }
+        self.spare_emission(partition, kind, reached.emission);
+        let is_degraded = self.degrade_to_spare(partition, actions);
+        if !is_degraded {
+            self.miss(partition, status_of(kind), actions);
         }
+        is_degraded
     }
 
     fn degrade(&mut self, partition: u32, partial: Bytes, share: f64, actions: &mut Vec<Action>) {
@@ -370,6 +378,7 @@ impl Gather {
         cell.settled = Some(status);
         cell.share = share;
         self.failing.remove(&partition);
+        self.spare.remove(&partition);
         let before = cell.cause;
         if let (Status::Succeeded, Some(cause)) = (status, before) {
             self.details.remove(&(cause, partition));

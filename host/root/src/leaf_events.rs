@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::call::Usage;
 use crate::event::{EndedPart, Event, EventKind, MAX_LOGS};
-use crate::failure::{MAX_EVENT_TEXTS, TextBudget};
+use crate::failure::{Failure, FailureKind, MAX_EVENT_TEXTS, TextBudget};
 use crate::ids::PartitionKey;
 use crate::plan::Plan;
 use crate::scatter::Report;
@@ -29,10 +30,11 @@ impl LeafEvents {
         Self { start, logged: 0, texts: TextBudget::new(MAX_EVENT_TEXTS, 0) }
     }
 
-    /// Makes the event of a report on a leaf of this plan.
-    pub fn make(&mut self, report: &Report, plan: &Plan) -> Event {
+    /// Makes the event of a report on a leaf of this plan; `beaten` if another attempt was done
+    /// first.
+    pub fn make(&mut self, report: &Report, beaten: bool, plan: &Plan) -> Event {
         let (at, kind) = match report {
-            Report::Started { id, slot, at, stretch, cut_from, worker } => {
+            Report::Started { id, slot, at, stretch, cut_from, copy_of, worker } => {
                 let AttemptId { partition, number: attempt } = *id;
                 let started = EventKind::AttemptStarted {
                     partition,
@@ -42,6 +44,7 @@ impl LeafEvents {
                     weight: plan.get(partition).map_or(0, |partition| partition.weight),
                     units: stretch.map(|stretch| (stretch.begin, stretch.end)),
                     cut_from: *cut_from,
+                    copy_of: *copy_of,
                     worker: worker.as_deref().map(str::to_owned),
                 };
                 (at, started)
@@ -63,11 +66,34 @@ impl LeafEvents {
                     log: self.log_of(outcome),
                     part: part.map(|part| EndedPart::new(&part, is_success)).filter(|part| !part.is_plain(is_success)),
                     on_worker: outcome.on_worker.as_ref().map(|times| Box::new(times.map(|at| self.since(at)))),
+                    beaten,
                 };
                 (at, ended)
             }
         };
         Event { at: self.since(*at), kind }
+    }
+
+    /// Makes the event of a leaf that had not stopped when the gather ended: nobody waits for it any
+    /// longer. `is_late` if it was stopped because time was up, `beaten` if another attempt was done
+    /// first.
+    #[must_use]
+    pub fn unstopped(id: AttemptId, slot: u32, is_late: bool, beaten: bool) -> EventKind {
+        let kind = if is_late { FailureKind::OutOfTime } else { FailureKind::Cancelled };
+        EventKind::AttemptEnded {
+            partition: id.partition,
+            attempt: id.number,
+            slot,
+            failure: Some(Failure::new(kind, "had not stopped when the gather ended")),
+            usage: Usage::default(),
+            log: Vec::new(),
+            earlier: 0,
+            waited: 0,
+            waits: Vec::new(),
+            part: None,
+            on_worker: None,
+            beaten,
+        }
     }
 
     /// Microseconds from the query's start.

@@ -85,14 +85,15 @@ impl Progress {
                 self.partitions = *partitions;
                 self.weight = *weight;
             }
-            EventKind::AttemptStarted { partition, key, attempt, weight, cut_from, .. } => {
+            EventKind::AttemptStarted { partition, key, attempt, weight, cut_from, copy_of, .. } => {
                 let began = RunningAttempt { at: event.at, key: key.clone(), weight: *weight };
                 self.attempts_by_id.insert((*partition, *attempt), began);
                 self.running += 1;
                 self.attempts.started += 1;
                 self.attempts.cuts += u64::from(cut_from.is_some());
+                self.attempts.hedges += u64::from(copy_of.is_some());
             }
-            EventKind::AttemptEnded { partition, attempt, failure, earlier, waited, part, .. } => {
+            EventKind::AttemptEnded { partition, attempt, failure, earlier, waited, part, beaten, .. } => {
                 self.attempts.warm += u64::from(*earlier > 0);
                 let waited = Duration::from_micros(*waited);
                 self.waited += waited;
@@ -101,10 +102,11 @@ impl Progress {
                 let took = began.as_ref().map_or(0, |began| event.at.saturating_sub(began.at));
                 let took = Duration::from_micros(took);
                 let weight = began.as_ref().map_or(0, |began| began.weight);
-                if let Some(failure) = failure {
+                if let Some(failure) = failure.as_ref().filter(|_| !beaten) {
                     *self.failures.entry(failure.kind).or_default() += 1;
                 }
                 let done = match part {
+                    _ if *beaten => false,
                     Some(part) => self.add_part(*partition, part, weight),
                     None => failure.is_none() && self.succeeded(weight),
                 };
@@ -162,6 +164,7 @@ mod tests {
             weight: 3,
             units: None,
             cut_from: None,
+            copy_of: None,
             worker: None,
         };
         let ended = |partition, slot, waited, failure: Option<FailureKind>| {
@@ -179,6 +182,7 @@ mod tests {
                 waits: Vec::new(),
                 part: None,
                 on_worker: None,
+                beaten: false,
             }
         };
         let planned = EventKind::Planned { partitions: 3, weight: 9, leaf_deadline: 0, gather_deadline: 0 };
@@ -216,6 +220,7 @@ mod tests {
                 weight: 2,
                 units: None,
                 cut_from: None,
+                copy_of: None,
                 worker: None,
             };
             add(1000 * u64::from(partition), started);
@@ -233,6 +238,7 @@ mod tests {
                 waits: Vec::new(),
                 part: None,
                 on_worker: None,
+                beaten: false,
             };
             let took = Duration::from_micros(at - 1000 * u64::from(partition));
             assert_eq!(add(at, ended), Some(EndedAttempt { key: key(partition), took }));

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{PartitionKey, QueryId};
 use crate::limit::Limit;
 use crate::plan::MAX_PARTITIONS;
+use crate::policy::hedge::CopySettings;
 use crate::policy::retry::Retry;
 
 /// Least share of the planned weight that an answer must cover.
@@ -126,6 +127,8 @@ pub struct Request {
     pub merge_p99: Option<Duration>,
     /// Rules for retries of failed attempts.
     pub retry: Retry,
+    /// Rules for copies of slow attempts.
+    pub copies: CopySettings,
     /// Weight of a background query, which waits while other queries have leaves to run. Among
     /// background queries, slots are shared in proportion to the weights. `None` for a foreground
     /// query.
@@ -155,6 +158,7 @@ impl Request {
             partials_memory: 256 << 20,
             merge_p99: None,
             retry: Retry::QUERY,
+            copies: CopySettings::ON,
             background: None,
             memo: None,
         }

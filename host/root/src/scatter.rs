@@ -7,10 +7,13 @@
 //! milliseconds while another core idles.
 
 mod closing;
+mod copies;
+mod copying;
 mod cutting;
 mod emissions;
 mod order;
 mod report;
+mod reporting;
 mod shares;
 mod window;
 
@@ -19,7 +22,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,11 +33,14 @@ use crate::plan::{Partition, Plan};
 use crate::request::{Memo, Tenant};
 use crate::share::Stretch;
 use crate::sync::lock;
-use crate::work::{AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, StoredHook, Ticket, Work, WorkerNews};
+use crate::work::{
+    AttemptId, Done, Emission, MIN_TIME, Outcome, StopReason, StoredHook, SupersededHook, Ticket, Work, WorkerNews,
+};
 
 pub use report::Report;
 pub use window::Window;
 
+use copies::Copies;
 use order::order;
 use shares::Shares;
 
@@ -59,6 +65,7 @@ struct Again {
     /// Units that it has; `None` for the whole partition.
     stretch: Option<Stretch>,
     cut_from: Option<u32>,
+    copy_of: Option<u32>,
 }
 
 /// Partitions of one query, to be claimed by runners.
@@ -90,11 +97,17 @@ pub struct Scatter {
     keepers: Mutex<BTreeSet<AttemptId>>,
     keepers_wake: Notify,
     shares: Mutex<Shares>,
+    copies: Mutex<Copies>,
+    /// Number of attempts that are offered to be copied.
+    offered: AtomicUsize,
+    /// Number of attempts that must stop because a rival has won.
+    superseded: AtomicUsize,
     on_close: Mutex<Vec<Hook>>,
     on_cuttable: Mutex<Vec<Arc<dyn Fn() + Send + Sync>>>,
     on_stored: Mutex<Vec<StoredHook>>,
     workers_joined: AtomicU64,
     workers_lost: AtomicU64,
+    on_superseded: Mutex<Vec<SupersededHook>>,
 }
 
 impl fmt::Debug for Scatter {
@@ -137,11 +150,15 @@ impl Scatter {
             keepers: Mutex::default(),
             keepers_wake: Notify::new(),
             shares: Mutex::new(shares),
+            copies: Mutex::default(),
+            offered: AtomicUsize::new(0),
+            superseded: AtomicUsize::new(0),
             on_close: Mutex::default(),
             on_cuttable: Mutex::default(),
             on_stored: Mutex::default(),
             workers_joined: AtomicU64::new(0),
             workers_lost: AtomicU64::new(0),
+            on_superseded: Mutex::default(),
         })
     }
 
@@ -204,68 +221,16 @@ impl Scatter {
             Some(order) => *order.get(at)?,
             None => u32::try_from(at).ok().filter(|_| at < self.count)?,
         };
-        Some(Again { id: AttemptId { partition: index, number: 1 }, stretch: None, cut_from: None })
-    }
-
-    /// Stores a runner's report, and wakes the query's task when that is due.
-    fn report(&self, slot: u32, report: Report) {
-        self.unread.fetch_add(report.bytes(), Ordering::SeqCst);
-        self.keep(slot, report);
-        let running = self.leave();
-        let idle = running == 0 && !self.is_claimable();
-        if idle || self.is_unread_full() || self.armed.swap(false, Ordering::SeqCst) {
-            self.wake.notify_one();
-        }
-    }
-
-    fn keep(&self, slot: u32, report: Report) {
-        let at = slot as usize % self.reports.len();
-        if let Some(reports) = self.reports.get(at) {
-            lock(&reports.0).push(report);
-        }
-    }
-
-    fn is_unread_full(&self) -> bool {
-        self.unread.load(Ordering::SeqCst) > self.window.unread
+        Some(Again { id: AttemptId { partition: index, number: 1 }, stretch: None, cut_from: None, copy_of: None })
     }
 
     fn is_open(&self) -> bool {
         !self.is_closed() && !self.held.load(Ordering::SeqCst) && !self.is_unread_full()
     }
 
-    /// Takes all reports, oldest first. True when claims were refused for unread partials.
-    pub fn drain(&self, into: &mut Vec<Report>) -> bool {
-        debug_assert!(into.is_empty());
-        for reports in &self.reports {
-            into.append(&mut lock(&reports.0));
-        }
-        into.sort_by_key(Report::at);
-        let read = into.iter().map(Report::bytes).sum();
-        self.unread.fetch_sub(read, Ordering::SeqCst) > self.window.unread
-    }
-
-    /// Lets the next report wake the task again. True when ends of attempts are unread.
-    pub fn arm(&self) -> bool {
-        self.armed.store(true, Ordering::SeqCst);
-        let ended = |report: &Report| matches!(report, Report::Ended { .. });
-        self.reports.iter().any(|reports| lock(&reports.0).iter().any(ended))
-    }
-
-    /// Waits until reports are due to be read.
-    pub(crate) async fn woken(&self) {
-        self.wake.notified().await;
-    }
-
-    /// True, once for each time, when reports are due to be read.
-    #[must_use]
-    pub fn is_woken(&self) -> bool {
-        let woken = std::pin::pin!(self.wake.notified());
-        woken.poll(&mut Context::from_waker(Waker::noop())).is_ready()
-    }
-
     /// Queues another attempt at a partition, or at the given units of one.
     pub fn again(&self, id: AttemptId, stretch: Option<Stretch>) {
-        self.queue(Again { id, stretch, cut_from: None });
+        self.queue(Again { id, stretch, cut_from: None, copy_of: None });
     }
 
     fn queue(&self, again: Again) {
@@ -346,6 +311,18 @@ impl Work for Scatter {
         lock(&self.on_cuttable).push(hook.into());
     }
 
+    fn copy(&self, slot: u32, now: Instant, may: &dyn Fn(u32) -> bool) -> Option<Ticket> {
+        self.copy_running(slot, now, may)
+    }
+
+    fn is_copyable(&self, now: Instant) -> bool {
+        self.has_copyable(now)
+    }
+
+    fn on_superseded(&self, hook: SupersededHook) {
+        lock(&self.on_superseded).push(hook);
+    }
+
     fn poll_piece(&self, ticket: &Ticket, now: Instant, _context: &mut Context<'_>) -> Poll<Option<Range<u64>>> {
         if ticket.share.as_ref().is_some_and(|share| !share.is_begun()) {
             self.learn_start(ticket, now);
@@ -361,7 +338,10 @@ impl Work for Scatter {
         self.closed.load(Ordering::SeqCst)
     }
 
-    fn stop(&self, _id: AttemptId) -> Option<StopReason> {
+    fn stop(&self, id: AttemptId) -> Option<StopReason> {
+        if self.is_superseded(id) {
+            return Some(StopReason::Superseded);
+        }
         self.closed_for.get().copied().filter(|_| self.is_closed())
     }
 
@@ -376,7 +356,7 @@ impl Work for Scatter {
     }
 
     fn start(&self, ticket: &Ticket, now: Instant) {
-        let Ticket { id, slot, cut_from, .. } = *ticket;
+        let Ticket { id, slot, cut_from, copy_of, .. } = *ticket;
         // Units that were leased before are on their way to another process since the claim.
         if ticket.share.as_ref().is_some_and(|share| share.has_units()) {
             self.learn_start(ticket, now);
@@ -385,7 +365,7 @@ impl Work for Scatter {
         let stretch = ticket.share.as_ref().map(|share| share.stretch()).filter(|stretch| *stretch != whole);
         let worker = ticket.worker.clone();
         let at = ticket.began.unwrap_or(now);
-        self.keep(slot, Report::Started { id, slot, at, stretch, cut_from, worker });
+        self.keep(slot, Report::Started { id, slot, at, stretch, cut_from, copy_of, worker });
     }
 
     fn wait(&self, _id: AttemptId) {
@@ -404,8 +384,16 @@ impl Work for Scatter {
         if self.is_closed() {
             return;
         }
-        let is_stored = self.window.stores && matches!(emission.done, Done::Units { .. });
-        lock(&self.emitted).insert(id, emission);
+        let is_kept = matches!(emission.done, Done::Units { .. });
+        let is_stored = self.window.stores && is_kept;
+        {
+            let mut emitted = lock(&self.emitted);
+            if is_kept && lock(&self.shares).is_copied(id) {
+                // What it kept before it was copied is all that a rival does not have.
+                return;
+            }
+            emitted.insert(id, emission);
+        }
         if is_stored {
             lock(&self.keepers).insert(id);
             self.keepers_wake.notify_one();
@@ -413,7 +401,9 @@ impl Work for Scatter {
     }
 
     fn retract(&self, id: AttemptId) {
-        self.forget_emission(id);
+        if !lock(&self.shares).is_copied(id) {
+            self.forget_emission(id);
+        }
     }
 
     fn end(&self, ticket: Ticket, outcome: Outcome, now: Instant) {
@@ -422,16 +412,20 @@ impl Work for Scatter {
             lock(&self.shares).remove(id);
             share.end()
         });
+        self.forget_copies_of(id);
         self.report(slot, Report::Ended { id, slot, at: now, outcome, part });
     }
 
     fn give_back(&self, ticket: Ticket) {
-        let Ticket { id, share, cut_from, .. } = ticket;
+        let Ticket { id, share, cut_from, copy_of, .. } = ticket;
         let stretch = share.map(|share| {
             lock(&self.shares).remove(id);
             share.stretch()
         });
-        self.queue(Again { id, stretch, cut_from });
+        match copy_of {
+            Some(_) => self.give_copy_back(id),
+            None => self.queue(Again { id, stretch, cut_from, copy_of }),
+        }
         self.leave();
     }
 }

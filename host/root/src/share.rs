@@ -147,6 +147,8 @@ struct State {
     piece: Option<(u64, Instant)>,
     rate: Option<f64>,
     ended: bool,
+    /// Unit from which another attempt takes the share's units as well.
+    copied: Option<u64>,
     /// Units of the latest lease, if another process owns the share.
     lease: Option<Lease>,
 }
@@ -177,6 +179,7 @@ impl State {
             piece: None,
             rate: None,
             ended: false,
+            copied: None,
             lease: None,
         }
     }
@@ -231,7 +234,8 @@ impl State {
 
     /// Units that can be cut off, if there are any.
     fn left(&self) -> Option<u64> {
-        let open = self.is_begun && !self.ended && !self.skipped && self.units.grain != Grain::Whole;
+        let is_alone = self.copied.is_none() && !self.ended;
+        let open = self.is_begun && is_alone && !self.skipped && self.units.grain != Grain::Whole;
         open.then(|| self.stretch.end - self.cursor).filter(|left| *left > 1)
     }
 }
@@ -247,8 +251,8 @@ impl Share {
     /// again.
     pub fn restart(&self) {
         let mut state = lock(&self.0);
-        let lease = state.lease;
-        *state = State { lease, ..State::new(state.units, state.stretch, state.sizes) };
+        let State { lease, copied, .. } = *state;
+        *state = State { lease, copied, ..State::new(state.units, state.stretch, state.sizes) };
     }
 
     /// Hands out the next piece. The previous one counts as processed.
@@ -406,6 +410,24 @@ impl Share {
         Some(rest)
     }
 
+    /// Units for another attempt beside this one: those that are not in the last partial that the
+    /// leaf handed over, which ends at `kept`; the same each time. `None` if the share can be cut
+    /// or is over. From now on it cannot be cut.
+    pub fn copy(&self, kept: u64) -> Option<Stretch> {
+        let mut state = lock(&self.0);
+        if state.ended || state.left().is_some() {
+            return None;
+        }
+        let begin = *state.copied.get_or_insert(kept);
+        (begin < state.stretch.end).then_some(Stretch { begin, ..state.stretch })
+    }
+
+    /// True if another attempt has units of the share.
+    #[must_use]
+    pub fn is_copied(&self) -> bool {
+        lock(&self.0).copied.is_some()
+    }
+
     /// The share's pace, from which its expected rest follows; `None` if nothing can be cut off.
     #[must_use]
     pub fn pace(&self, now: Instant) -> Option<Pace> {
@@ -417,9 +439,16 @@ impl Share {
 
     /// Ends the share: nothing is handed out or cut off any more.
     pub fn end(&self) -> Part {
-        let mut state = lock(&self.0);
-        state.ended = true;
-        let State { units, stretch, cursor, kept, skipped, is_begun, .. } = *state;
+        lock(&self.0).ended = true;
+        self.part()
+    }
+
+    /// The part that the share has, as it stands.
+    #[must_use]
+    pub fn part(&self) -> Part {
+        let State { units, stretch, cursor, skipped, is_begun, kept, copied, .. } = *lock(&self.0);
+        // What is kept later counts for nothing: a rival has it as well.
+        let kept = copied.unwrap_or(kept);
         Part { units: units.count, stretch, taken: cursor, kept, skipped, asked: is_begun }
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::answer::share;
 use crate::call::Usage;
-use crate::failure::{CANCELLED, Failure, FailureKind, WAIT_OVER};
+use crate::failure::{CANCELLED, Failure, FailureKind, SUPERSEDED, WAIT_OVER};
 use crate::limit::Limit;
 use crate::plan::Partition;
 use crate::request::{Memo, Tenant};
@@ -52,6 +52,8 @@ pub struct Ticket {
     pub share: Option<Arc<Share>>,
     /// Number of the attempt whose share was cut for this one.
     pub cut_from: Option<u32>,
+    /// Number of the attempt that it copies.
+    pub copy_of: Option<u32>,
     /// Name of the worker that runs it; `None` for this process.
     pub worker: Option<Arc<str>>,
     /// Time at which the leaf began, if its runner hears of that later.
@@ -67,6 +69,8 @@ pub enum StopReason {
     Late,
     /// This process runs the query no more, and another one may: it has use for what is finished.
     Abandoned,
+    /// Another attempt at the same units has succeeded.
+    Superseded,
 }
 
 /// Outcome of an attempt.
@@ -117,6 +121,7 @@ impl Outcome {
             Some(StopReason::Late) if now >= ticket.deadline => Failure::time_up(ticket.limit),
             Some(StopReason::Late) => Failure::new(FailureKind::OutOfTime, WAIT_OVER),
             Some(StopReason::Cancelled | StopReason::Abandoned) => Failure::new(FailureKind::Cancelled, CANCELLED),
+            Some(StopReason::Superseded) => Failure::new(FailureKind::Cancelled, SUPERSEDED),
         };
         Self::new(Err(Box::new(failure)), ran)
     }
@@ -245,6 +250,21 @@ pub trait Work: Send + Sync + Debug {
     /// Calls `hook` each time when a running share may have become worth a cut.
     fn on_cuttable(&self, hook: Box<dyn Fn() + Send + Sync>);
 
+    /// Claims a copy of a slow attempt for `slot`: a further attempt at the same partition. `may`
+    /// tells by the partition's index whether it may run there. Call it when no query has anything
+    /// to claim or to cut.
+    fn copy(&self, _slot: u32, _now: Instant, _may: &dyn Fn(u32) -> bool) -> Option<Ticket> {
+        None
+    }
+
+    /// True if [`Work::copy`] would find an attempt to copy that may run anywhere.
+    fn is_copyable(&self, _now: Instant) -> bool {
+        false
+    }
+
+    /// Calls `hook` with each attempt that must stop while others go on: see [`Work::stop`].
+    fn on_superseded(&self, _hook: SupersededHook) {}
+
     /// Hands out the next piece of an attempt's share. Pending while the process that owns the
     /// share has not been heard; the context is then woken.
     fn poll_piece(&self, ticket: &Ticket, now: Instant, context: &mut Context<'_>) -> Poll<Option<Range<u64>>>;
@@ -295,6 +315,9 @@ pub trait Work: Send + Sync + Debug {
 /// Function that is told which attempts have been stored.
 pub type StoredHook = Arc<dyn Fn(&[StoredAttempt]) + Send + Sync>;
 
+/// Function that is told of an attempt that must stop.
+pub type SupersededHook = Arc<dyn Fn(AttemptId) + Send + Sync>;
+
 /// Runs leaves. A runner claims attempts of all attached work, each on a slot, and ends each
 /// attempt. When work is closed, the runner stops its leaves and drops it.
 pub trait LeafRunner: Send + Sync {
@@ -340,6 +363,7 @@ mod tests {
             partition: Partition::new("p", Bytes::new()),
             share: None,
             cut_from: None,
+            copy_of: None,
             worker: None,
             began: None,
         };
@@ -353,5 +377,6 @@ mod tests {
         assert_eq!(cut_off(Some(StopReason::Late), late), (FailureKind::OutOfTime, true));
         assert_eq!(cut_off(Some(StopReason::Late), now), (FailureKind::OutOfTime, false));
         assert_eq!(cut_off(Some(StopReason::Cancelled), late), (FailureKind::Cancelled, false));
+        assert_eq!(cut_off(Some(StopReason::Superseded), late), (FailureKind::Cancelled, false));
     }
 }

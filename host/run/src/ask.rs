@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use frond_app::{App, AppError, Cut, Inputs, PieceSize};
-use frond_root::{Answer, CancellationToken, Error, Events, Plan, Request, Tenant, flow};
+use frond_root::{Answer, CancellationToken, CopySettings, Error, Events, Plan, Request, Tenant, flow};
 use frond_sandbox::SplitHost;
 
 use crate::error::{RunError, Why};
@@ -59,6 +59,7 @@ impl Wired {
             leaf_output: app.limits.leaf.output,
             partials_memory: partials,
             retry: app.retry.query(),
+            copies: CopySettings { is_on: app.retry.allows_copies(&app.grants), history: Some(self.history.clone()) },
             ..Request::new(app.name.clone(), query.clone())
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use frond_app::{App, Package};
 use frond_root::memory::Memory;
 use frond_root::policy::budget::leaf_time;
+use frond_root::policy::hedge::CopyHistory;
 use frond_root::{Events, LeafRunner, Request, Services};
 use frond_sandbox::{Guests, Leaf, LeafHost, MergeHost, MergeOwner, Sandbox, Slots, SplitHost};
 use tokio::runtime::Handle;
@@ -35,6 +36,8 @@ pub struct Wired {
     split: Option<Guests>,
     pub(crate) planning: Planning,
     memory: Option<Memory>,
+    /// Times of the app's leaves, by which slow ones are told.
+    pub(crate) history: Arc<CopyHistory>,
     /// Keeps the sandbox alive, so that other apps that need pools of its size share it.
     _sandbox: Arc<Sandbox>,
 }
@@ -94,6 +97,7 @@ impl Components {
             split: self.split.clone(),
             planning: self.planning.clone(),
             memory: self.memory.clone(),
+            history: Arc::default(),
             _sandbox: self.sandbox.clone(),
         })
     }

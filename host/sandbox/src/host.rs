@@ -65,7 +65,7 @@ fn stop(work: &dyn Work, id: AttemptId, deadline: Instant) -> Option<Stop> {
     work.stop(id).map(|reason| match reason {
         StopReason::Late if Instant::now() >= deadline => Stop::Time,
         StopReason::Late => Stop::Late,
-        StopReason::Cancelled | StopReason::Abandoned => Stop::Cancelled,
+        StopReason::Cancelled | StopReason::Superseded | StopReason::Abandoned => Stop::Cancelled,
     })
 }
 

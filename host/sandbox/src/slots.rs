@@ -181,15 +181,20 @@ impl Shared {
     /// host call.
     fn closed(&self, guests: bool) {
         if guests {
-            self.clock.bump();
-            for thread in &*lock(&self.threads) {
-                thread.unpark();
-            }
-            self.waiting.stop();
+            self.interrupt();
         }
         // A dropped query may call back into the pool, so drop outside the lock.
         let gone = lock(&self.queries).remove_closed();
         drop(gone);
+    }
+
+    /// Interrupts guests that must stop, also those that wait in a host call. The others go on.
+    fn interrupt(&self) {
+        self.clock.bump();
+        for thread in &*lock(&self.threads) {
+            thread.unpark();
+        }
+        self.waiting.stop();
     }
 
     /// Claims the next attempt of any query: fair between tenants; background work, by weight, only
@@ -367,6 +372,12 @@ impl LeafRunner for LeafHost {
             if let Some(shared) = shared.upgrade() {
                 // A leaf that is claimed later checks before it starts.
                 shared.closed(closing.upgrade().is_none_or(|work| work.running() > 0));
+            }
+        }));
+        let shared = Arc::downgrade(&self.slots.0.0);
+        work.on_superseded(Arc::new(move |_id| {
+            if let Some(shared) = shared.upgrade() {
+                shared.interrupt();
             }
         }));
         let shared = Arc::downgrade(&self.slots.0.0);

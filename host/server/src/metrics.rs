@@ -311,10 +311,12 @@ impl Listener for Metering {
             EventKind::AttemptStarted { cut_from: Some(_), .. } => {
                 self.counted.cuts.inc();
             }
-            EventKind::AttemptEnded { failure, earlier, part, .. } => {
+            EventKind::AttemptEnded { failure, earlier, part, beaten, .. } => {
                 self.counted.warm.inc_by(u64::from(*earlier > 0));
                 self.counted.dropped.inc_by(part.map_or(0, |part| part.dropped));
                 match failure {
+                    // It was stopped, because another attempt was done first.
+                    Some(_) if *beaten => 0,
                     None => self.counted.succeeded.inc(),
                     Some(failure) => self.counted.failed.get(failure.kind as usize).map_or(0, Counter::inc),
                 };

@@ -102,7 +102,10 @@ impl Places {
     pub(crate) fn most_claimed(&self) -> usize {
         match self {
             Self::Here(_) => self.slots(),
-            Self::Workers { .. } => self.slots() * (1 + MOST_AHEAD),
+            Self::Workers { all, .. } => {
+                let live = all.iter().filter(|one| !one.is_dead).map(|one| one.slots as usize);
+                live.sum::<usize>() * (1 + MOST_AHEAD)
+            }
         }
     }
 

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frond_root::answer::{Coverage, Reason, Timings, millis};
+use frond_root::copying::Copying;
 use frond_root::event::{FORMAT_VERSION, GatherEnd};
-use frond_root::gather::{Action, Demand, Gather, Reached};
+use frond_root::gather::{Action, Demand, Gather};
 use frond_root::leaf_events::{LeafEvents, key_of};
 use frond_root::ledger::PartialRange;
 use frond_root::policy::budget::Budget;
 use frond_root::scatter::{COOL_DOWN, Report};
 use frond_root::share::Stretch;
-use frond_root::{AttemptId, Event, EventKind, Failure, FailureKind, Plan, QueryId, Usage};
+use frond_root::{AttemptId, Event, EventKind, Failure, Plan, QueryId};
 use tokio::time::Instant;
 
 use crate::setup::{Asker, Setup};
@@ -36,6 +37,7 @@ pub(crate) struct QueryRun {
     pub(crate) budget: Budget,
     pub(crate) start: Instant,
     gather: Gather,
+    copying: Copying,
     actions: Vec<Action>,
     reports: Vec<Report>,
     retries: BinaryHeap<Reverse<(Instant, AttemptId, Option<Stretch>)>>,
@@ -94,6 +96,7 @@ impl QueryRun {
             ];
             kinds.into_iter().map(|kind| Event { at: 0, kind }).collect()
         };
+        let to_run = plan.len() - plan.stored().len().min(plan.len());
         let recording = || Recording { events: begun(), told: LeafEvents::new(start), live: BTreeMap::new() };
         Self {
             asker: Arc::new(Asker::new(query, scatter, budget.leaf_deadline)),
@@ -102,6 +105,7 @@ impl QueryRun {
             budget,
             start,
             gather,
+            copying: Copying::new(&setup.copies, to_run),
             actions: Vec::new(),
             reports: Vec::new(),
             retries: BinaryHeap::new(),
@@ -127,8 +131,8 @@ impl QueryRun {
         self.perform(now, see);
     }
 
-    /// Handles all that is due. Returns true if attempts have become claimable.
-    pub(crate) fn handle(&mut self, now: Instant, see: &mut dyn FnMut(&Sight<'_>)) -> bool {
+    /// Handles all that is due, with so many slots. Returns true if attempts have become claimable.
+    pub(crate) fn handle(&mut self, slots: usize, now: Instant, see: &mut dyn FnMut(&Sight<'_>)) -> bool {
         let mut nudges = false;
         loop {
             self.take_reports(now, see);
@@ -140,6 +144,7 @@ impl QueryRun {
             self.gather.look(now, &mut self.actions);
             self.perform(now, see);
             nudges |= self.start_due_retries(now);
+            nudges |= self.copying.offer(&self.asker.work, slots, !self.retries.is_empty(), now);
             if self.gather.ended_why().is_some() || !self.is_due(now) {
                 return nudges;
             }
@@ -160,7 +165,7 @@ impl QueryRun {
     /// Time at which the query wakes by itself.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         let retry = self.retries.peek().map(|Reverse((at, ..))| *at);
-        [self.gather.timer(), retry, self.cool_until].into_iter().flatten().min()
+        [self.gather.timer(), retry, self.cool_until, self.copying.timer()].into_iter().flatten().min()
     }
 
     /// True once the gather has ended.
@@ -176,14 +181,20 @@ impl QueryRun {
         }
         for report in reports.drain(..) {
             self.record(&report);
+            let work = &self.asker.work;
             match report {
-                Report::Started { id, at, cut_from, .. } => self.gather.started(id.partition, at, cut_from.is_some()),
-                Report::Ended { id, outcome, part, .. } => {
-                    let emission = self.asker.work.take_emission(id);
+                Report::Started { id, at, copy_of: Some(of), .. } => {
+                    self.copying.copied(id, of, at, work, &mut self.gather);
+                }
+                Report::Started { id, at, cut_from, .. } => {
+                    self.copying.started(id, at, cut_from.is_some(), &mut self.gather);
+                }
+                Report::Ended { id, at, outcome, part, .. } => {
                     self.gather.served(id.partition, outcome.earlier, outcome.waits.total());
                     see(&Sight::Ended { query: self.asker.query, id, outcome: &outcome, is_late: self.is_over() });
-                    let reached = Reached { part, emission };
-                    self.gather.ended(id.partition, outcome, reached, now, &mut self.actions);
+                    for end in self.copying.ended(id, at, (outcome, part), work, &mut self.gather) {
+                        self.gather.ended(end.id.partition, end.outcome, end.reached, now, &mut self.actions);
+                    }
                     self.perform(now, see);
                 }
             }
@@ -236,7 +247,8 @@ impl QueryRun {
                 Report::Started { id, slot, .. } => drop(recording.live.insert(*id, *slot)),
                 Report::Ended { id, .. } => drop(recording.live.remove(id)),
             }
-            recording.events.push(recording.told.make(report, &self.plan));
+            let beaten = matches!(report, Report::Ended { id, .. } if self.copying.is_stopping(*id));
+            recording.events.push(recording.told.make(report, beaten, &self.plan));
         }
     }
 
@@ -254,6 +266,7 @@ impl QueryRun {
     /// Makes the answer, after a last merge of this length.
     pub(crate) fn end(&mut self, now: Instant, merge: Duration) -> Ended {
         let why = self.gather.ended_why().unwrap_or(GatherEnd::AllSettled);
+        self.copying.end(&mut self.gather, now);
         self.tell_of_the_rest(now);
         self.emit(now, || EventKind::GatherEnded { why });
         let is_in_time = now + merge <= self.budget.merge_deadline;
@@ -294,21 +307,10 @@ impl QueryRun {
     /// Records the end of leaves that did not stop in time.
     fn tell_of_the_rest(&mut self, now: Instant) {
         let live = self.recording.as_mut().map(|recording| std::mem::take(&mut recording.live)).unwrap_or_default();
-        let kind = if self.asker.work.is_late() { FailureKind::OutOfTime } else { FailureKind::Cancelled };
-        for (AttemptId { partition, number: attempt }, slot) in live {
-            self.emit(now, || EventKind::AttemptEnded {
-                partition,
-                attempt,
-                slot,
-                failure: Some(Failure::new(kind, "had not stopped when the gather ended")),
-                usage: Usage::default(),
-                log: Vec::new(),
-                earlier: 0,
-                waited: 0,
-                waits: Vec::new(),
-                part: None,
-                on_worker: None,
-            });
+        let is_late = self.asker.work.is_late();
+        for (id, slot) in live {
+            let beaten = self.copying.is_stopping(id);
+            self.emit(now, || LeafEvents::unstopped(id, slot, is_late, beaten));
         }
     }
 }

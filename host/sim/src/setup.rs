@@ -12,7 +12,7 @@ use frond_root::policy::credits;
 use frond_root::policy::retry::Retry;
 use frond_root::scatter::Window;
 use frond_root::sync::lock;
-use frond_root::{Content, Failure, Grain, Partition, PieceSizes, Plan, Scatter, Tenant, Units, Work};
+use frond_root::{Content, CopySettings, Failure, Grain, Partition, PieceSizes, Plan, Scatter, Tenant, Units, Work};
 use tokio::time::Instant;
 
 use crate::random::Random;
@@ -88,6 +88,10 @@ impl ClaimSource for Asker {
     fn share(&self) -> &Share {
         &self.share
     }
+
+    fn running(&self) -> usize {
+        self.work.running()
+    }
 }
 
 /// Values that all queries of a world share.
@@ -98,6 +102,8 @@ pub(crate) struct Setup<'a> {
     plan: Option<Arc<Plan>>,
     tenants: Vec<Tenant>,
     pub(crate) retry: Retry,
+    /// Whether slow attempts are copied, and what the queries of the world have learned.
+    pub(crate) copies: CopySettings,
     pub(crate) overhead: Duration,
     pub(crate) merge: Duration,
     pub(crate) deadline: Duration,
@@ -124,6 +130,7 @@ impl<'a> Setup<'a> {
             partitions,
             plan,
             tenants: (0..world.arrivals.tenants).map(name).collect(),
+            copies: CopySettings { is_on: world.query.copies, history: Some(Arc::default()) },
             retry: Retry { attempts: world.query.attempts, ..Retry::QUERY },
             overhead: duration(world.query.overhead_ms),
             merge: duration(world.query.merge_ms),

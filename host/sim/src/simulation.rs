@@ -5,13 +5,14 @@ mod here;
 mod workers;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use frond_root::dispatch::ClaimOrder;
 use frond_root::policy::admission::whole_cost;
 use frond_root::policy::admitted::Admitted;
+use frond_root::sync::lock;
 use frond_root::{AttemptId, Event, Outcome, Work};
 use tokio::time::Instant;
 
@@ -41,8 +42,10 @@ enum Happening {
     Message(Message),
     /// A worker is killed.
     Kill { worker: usize },
-    /// The root loses a killed worker.
+    /// The root loses a worker that is killed, or that has stood still for too long.
     Lose { worker: usize },
+    /// A worker joins again.
+    Join { worker: usize },
 }
 
 /// A simulation of one world.
@@ -64,6 +67,8 @@ pub(crate) struct Simulation<'a, O> {
     must_claim: bool,
     /// Set by the scatters when a share may have become worth a cut.
     cuttable: Arc<AtomicBool>,
+    /// Attempts that must stop, as rivals of theirs have won.
+    superseded: Arc<Mutex<Vec<(u64, AttemptId)>>>,
     /// Query whose events are recorded.
     recorded: Option<u64>,
     events: Vec<Event>,
@@ -88,6 +93,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
             serials: 0,
             must_claim: false,
             cuttable: Arc::new(AtomicBool::new(false)),
+            superseded: Arc::default(),
             recorded,
             events: Vec::new(),
             totals: Totals::new(world, places.slots()),
@@ -98,7 +104,7 @@ impl<'a, O: Observer> Simulation<'a, O> {
     /// Runs the simulation to its end. Returns the totals, and the events of the recorded query.
     pub(crate) fn run(mut self) -> (Totals, Vec<Event>) {
         self.agenda.plan(0, Happening::Arrival);
-        self.plan_kills();
+        self.plan_losses();
         while let Some(happening) = self.agenda.next() {
             let query = self.happen(happening);
             if let Some(query) = query.filter(|query| self.is_woken(*query)) {
@@ -135,6 +141,10 @@ impl<'a, O: Observer> Simulation<'a, O> {
                 self.lose(worker);
                 None
             }
+            Happening::Join { worker } => {
+                self.join(worker);
+                None
+            }
         }
     }
 
@@ -166,6 +176,8 @@ impl<'a, O: Observer> Simulation<'a, O> {
         run.admission = admission;
         let cuttable = self.cuttable.clone();
         run.asker.work.on_cuttable(Box::new(move || cuttable.store(true, Ordering::Relaxed)));
+        let superseded = self.superseded.clone();
+        run.asker.work.on_superseded(Arc::new(move |id| lock(&superseded).push((query, id))));
         let observer = &mut *self.observer;
         let at = Duration::from_nanos(self.agenda.now());
         run.recall(self.setup.stored_of(query), now, &mut |sight: &Sight<'_>| observer.see(at, sight));
@@ -206,7 +218,9 @@ impl<'a, O: Observer> Simulation<'a, O> {
         let at = Duration::from_nanos(self.agenda.now());
         let Some(run) = self.runs.get_mut(&query) else { return };
         let observer = &mut *self.observer;
-        self.must_claim |= run.handle(now, &mut |sight: &Sight<'_>| observer.see(at, sight));
+        self.must_claim |= run.handle(self.places.slots(), now, &mut |sight: &Sight<'_>| observer.see(at, sight));
+        self.stop_superseded();
+        let Some(run) = self.runs.get_mut(&query) else { return };
         if run.asker.work.is_closed() && !std::mem::replace(&mut run.is_stopped, true) {
             self.stop(query);
         }
@@ -268,6 +282,20 @@ impl<'a, O: Observer> Simulation<'a, O> {
         match &self.places {
             Places::Here(_) => self.stop_here(query),
             Places::Workers { .. } => self.stop_workers(query),
+        }
+    }
+
+    /// Has the attempts stop of which rivals have won.
+    fn stop_superseded(&mut self) {
+        let all = std::mem::take(&mut *lock(&self.superseded));
+        for (query, id) in all {
+            let leaves = self.runs.get(&query).map(|run| &run.leaves);
+            let is_it = |number: &&u32| self.leaves.get(**number).is_some_and(|leaf| leaf.ticket.id == id);
+            let Some(number) = leaves.and_then(|leaves| leaves.iter().find(is_it)).copied() else { continue };
+            match &self.places {
+                Places::Here(_) => self.stop_leaf_here(number),
+                Places::Workers { .. } => self.say_stop(number),
+            }
         }
     }
 

@@ -70,6 +70,8 @@ pub struct QueryTable {
     pub attempts: u32,
     /// Time limit of one attempt.
     pub leaf_time_ms: Option<f64>,
+    /// True if slow attempts are copied.
+    pub copies: bool,
 }
 
 /// Weight of a partition.
@@ -187,6 +189,7 @@ impl Default for QueryTable {
             required: 0,
             attempts: 3,
             leaf_time_ms: None,
+            copies: true,
         }
     }
 }

@@ -12,6 +12,7 @@ use frond_root::{
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::script::{End, Script, Turn};
+use crate::stops::Stops;
 
 /// One attempt that began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Counts {
 /// Attached scatters, busy slots and counts of a scripted runner.
 #[derive(Default)]
 struct State {
-    attached: Vec<(Arc<dyn Work>, CancellationToken)>,
+    attached: Vec<(Arc<dyn Work>, Stops)>,
     busy: BTreeSet<u32>,
     counts: Counts,
 }
@@ -111,10 +112,8 @@ impl Leaves {
 
 impl LeafRunner for Leaves {
     fn attach(&self, work: Arc<dyn Work>) {
-        let closed = CancellationToken::new();
-        let close = closed.clone();
-        work.on_stop(Box::new(move || close.cancel()));
-        self.0.state.lock().unwrap().attached.push((work, closed));
+        let stops = Stops::of(&*work);
+        self.0.state.lock().unwrap().attached.push((work, stops));
         fill(&self.0);
     }
 
@@ -150,8 +149,14 @@ fn claim(shared: &Shared) -> Option<Claim> {
     let mut state = shared.state.lock().unwrap();
     let slot = (0_u32..).find(|slot| !state.busy.contains(slot))?;
     let now = Instant::now();
-    let (attempt, closed) =
-        state.attached.iter().find_map(|(work, closed)| Some((Attempt::claim(work, slot, now)?, closed.clone())))?;
+    let of = |claim: fn(&Arc<dyn Work>, u32, Instant) -> Option<Attempt>| {
+        state.attached.iter().find_map(|(work, stops)| {
+            let attempt = claim(work, slot, now)?;
+            let stop = stops.begin(attempt.id());
+            Some((attempt, stop))
+        })
+    };
+    let (attempt, closed) = of(Attempt::claim).or_else(|| of(Attempt::copy))?;
     state.busy.insert(slot);
     let counts = &mut state.counts;
     counts.running += 1;

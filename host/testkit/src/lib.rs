@@ -23,6 +23,7 @@ pub mod record;
 pub mod script;
 mod skip;
 pub mod stage;
+mod stops;
 pub mod tidy;
 
 pub use almost::almost;

@@ -17,6 +17,7 @@ use frond_root::{
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::stage::ms;
+use crate::stops::Stops;
 
 /// Action of a leaf after a piece.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,8 @@ pub enum Step {
     Go,
     /// It hands over a partial first.
     Keep,
+    /// It hands over a partial, and then stalls for so long.
+    Stall(Duration),
     /// It hands over a partial, and its call is given up and made again.
     Again,
     /// It needs no more.
@@ -43,7 +46,7 @@ type Steps = dyn Fn(u32, &Range<u64>) -> Step + Send + Sync;
 /// Attached queries and busy slots.
 #[derive(Default)]
 struct State {
-    attached: Vec<(Arc<dyn Work>, CancellationToken)>,
+    attached: Vec<(Arc<dyn Work>, Stops)>,
     busy: BTreeSet<usize>,
 }
 
@@ -103,12 +106,10 @@ impl PieceLeaves {
 
 impl LeafRunner for PieceLeaves {
     fn attach(&self, work: Arc<dyn Work>) {
-        let closed = CancellationToken::new();
-        let close = closed.clone();
-        work.on_stop(Box::new(move || close.cancel()));
+        let stops = Stops::of(&*work);
         let shared = self.0.clone();
         work.on_cuttable(Box::new(move || fill(&shared)));
-        self.0.state.lock().unwrap().attached.push((work, closed));
+        self.0.state.lock().unwrap().attached.push((work, stops));
         fill(&self.0);
     }
 
@@ -137,9 +138,13 @@ fn claim(shared: &Shared) -> Option<(Attempt, usize, CancellationToken)> {
     let now = Instant::now();
     let number = u32::try_from(slot).unwrap();
     let of = |claim: fn(&Arc<dyn Work>, u32, Instant) -> Option<Attempt>| {
-        state.attached.iter().find_map(|(work, closed)| Some((claim(work, number, now)?, closed.clone())))
+        state.attached.iter().find_map(|(work, stops)| {
+            let attempt = claim(work, number, now)?;
+            let stop = stops.begin(attempt.id());
+            Some((attempt, stop))
+        })
     };
-    let (attempt, closed) = of(Attempt::claim).or_else(|| of(Attempt::cut))?;
+    let (attempt, closed) = of(Attempt::claim).or_else(|| of(Attempt::cut)).or_else(|| of(Attempt::copy))?;
     state.busy.insert(slot);
     Some((attempt, slot, closed))
 }
@@ -168,6 +173,13 @@ async fn play(shared: Arc<Shared>, attempt: Attempt, slot: usize, closed: Cancel
                 attempt.keep(partial(&attempt, &taken));
                 attempt.restart();
                 taken.clear();
+            }
+            Step::Stall(time) => {
+                attempt.keep(partial(&attempt, &taken));
+                tokio::select! {
+                    () = sleep(time) => {}
+                    () = closed.cancelled(), if !shared.deaf => break Some(FailureKind::Cancelled),
+                }
             }
             Step::Skip => attempt.skip_rest(Instant::now()),
             Step::Return => break None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frond_root::{Answer, CancellationToken, Events, Partition, Plan, QueryId, Request, Services, flow};
+use frond_root::{Answer, CancellationToken, CopySettings, Events, Partition, Plan, QueryId, Request, Services, flow};
 use tokio::time::sleep;
 
 use crate::leaves::Leaves;
@@ -40,6 +40,8 @@ pub fn request() -> Request {
         deadline: ms(1000),
         leaf_output: 1 << 10,
         partials_memory: 1 << 20,
+        // Scripts count the attempts.
+        copies: CopySettings::OFF,
         ..Request::new("test", "query")
     }
 }

@@ -34,6 +34,8 @@ fn of_retry(key: &str) -> String {
         "first" => both(query.first, job.first),
         "most" => both(query.most, job.most),
         "within" => format!("none; of a job {}", time(job.within.unwrap())),
+        "copies" => "true".to_owned(),
+        "idempotent" => "false".to_owned(),
         _ => panic!("say here what the default of `retry.{key}` is"),
     }
 }

@@ -1,4 +1,4 @@
-//! Resolves `[retry]`: bounds the number of attempts and the pauses.
+//! Resolves `[retry]`: bounds the number of attempts and the pauses, and allows copies.
 
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ pub(super) fn resolve(text: &Text, written: &RetryTable) -> Result<Retries, AppE
         }
         attempts => attempts.as_ref().map(|attempts| *attempts.get_ref()),
     };
-    Ok(Retries { attempts, first, most, within: written.within.as_ref().map(|within| within.get_ref().0) })
+    let within = written.within.as_ref().map(|within| within.get_ref().0);
+    Ok(Retries { attempts, first, most, within, copies: written.copies, is_idempotent: written.idempotent })
 }
 
 fn pause(text: &Text, key: &str, written: &Option<Spanned<Time>>) -> Result<Option<Duration>, AppError> {

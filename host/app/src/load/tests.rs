@@ -420,6 +420,22 @@ fn retries_are_read_with_their_defaults() {
 }
 
 #[test]
+fn leaves_are_copied_unless_that_may_do_harm() {
+    let allows = |rest: &str| {
+        let app = Folder::app(&format!("{QUERY}{rest}")).load().unwrap();
+        app.retry.allows_copies(&app.grants)
+    };
+    let grant = |methods: &str| format!("[[grants.http]]\nhost = \"a\"\nmethods = [{methods}]\n");
+    assert!(allows("") && allows("[retry]\nattempts = 1\n"));
+    assert!(!allows("[retry]\ncopies = false\n"));
+    assert!(allows(&grant("\"GET\", \"HEAD\", \"OPTIONS\"")));
+    assert!(!allows(&grant("\"GET\", \"POST\"")));
+    assert!(!allows(&format!("[retry]\ncopies = true\n{}", grant("\"PUT\""))));
+    assert!(allows(&format!("[retry]\nidempotent = true\n{}", grant("\"PUT\""))));
+    assert!(!allows(&format!("[retry]\nidempotent = true\ncopies = false\n{}", grant("\"GET\""))));
+}
+
+#[test]
 fn retries_without_an_end_or_a_pause_are_refused() {
     insta::assert_snapshot!(retrying("attempts = 0\n").unwrap_err(), @r"
     APP/frond.toml:8: retry.attempts: `attempts` must be a number from 1 to 1000

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use frond_root::policy::credits::{BEAT, MISSED_BEATS};
 use thiserror::Error;
 
 /// Smallest window, in bytes. A packet of small frames must always fit into three quarters of it.
@@ -41,9 +42,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            beat: Duration::from_millis(100),
+            beat: BEAT,
             idle_beat: Duration::from_secs(1),
-            missed: 3,
+            missed: MISSED_BEATS,
             open_within: Duration::from_secs(10),
             close_within: Duration::from_secs(1),
             window: 8 << 20,

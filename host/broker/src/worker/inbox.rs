@@ -2,6 +2,7 @@
 //! root, which decides.
 
 mod attempts;
+mod stopping;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -13,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use frond_root::ledger::PartialRange;
 use frond_root::share::Share;
-use frond_root::work::MIN_TIME;
+use frond_root::work::{MIN_TIME, SupersededHook};
 use frond_root::{AttemptId, Done, Emission, Outcome, Partition, StopReason, Tenant, Ticket, Work};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -61,9 +62,12 @@ pub(super) struct Inbox {
     running: Mutex<HashMap<AttemptId, Running>>,
     /// Number of claimed attempts.
     claimed: AtomicUsize,
+    /// Number of attempts that had to stop.
+    superseded: AtomicUsize,
     closed: AtomicBool,
     late: AtomicBool,
     hooks: Mutex<Vec<Hook>>,
+    on_superseded: Mutex<Vec<SupersededHook>>,
     /// Told when a claimed attempt has ended.
     ended: Notify,
 }
@@ -100,9 +104,11 @@ impl Inbox {
             waiting: Mutex::default(),
             running: Mutex::default(),
             claimed: AtomicUsize::new(0),
+            superseded: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             late: AtomicBool::new(false),
             hooks: Mutex::default(),
+            on_superseded: Mutex::default(),
             ended: Notify::new(),
         })
     }
@@ -147,33 +153,9 @@ impl Inbox {
         self.cached.iter().for_each(|cached| cached.stored(id, stored.until));
     }
 
-    /// Ends the query: the root has stopped it.
-    pub(super) fn stop(&self, is_late: bool) {
-        self.cached.iter().for_each(CachedRun::stop);
-        self.close(is_late);
-    }
-
-    /// Ends the query: the root is lost. What it has not stored is kept.
-    pub(super) fn lose(&self) {
-        self.cached.iter().for_each(CachedRun::lose);
-        self.close(false);
-    }
-
     /// True if the query has a memo.
     pub(super) fn is_cached(&self) -> bool {
         self.cached.is_some()
-    }
-
-    /// Running leaves are stopped, and what no slot has claimed is given back.
-    fn close(&self, is_late: bool) {
-        self.late.store(is_late, Ordering::SeqCst);
-        self.closed.store(true, Ordering::SeqCst);
-        self.give_waiting_back();
-        // A hook may use this inbox: release the lock first.
-        let hooks = std::mem::take(&mut *self.hooks.lock());
-        hooks.iter().for_each(|hook| hook());
-        let wakers: Vec<_> = self.running.lock().values_mut().filter_map(|running| running.waker.take()).collect();
-        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Gives attempts back that no slot has claimed.
@@ -204,7 +186,9 @@ impl Inbox {
 
     /// Forgets a claimed attempt.
     fn forget(&self, id: AttemptId) {
-        self.running.lock().remove(&id);
+        if self.running.lock().remove(&id).is_some_and(|running| running.is_superseded) {
+            self.superseded.fetch_sub(1, Ordering::SeqCst);
+        }
         self.load.ended(1);
         self.claimed.fetch_sub(1, Ordering::SeqCst);
         self.ended.notify_waiters();
@@ -287,13 +271,19 @@ impl Work for Inbox {
     fn claim(&self, slot: u32, now: Instant) -> Option<Ticket> {
         let Waiting { id, received, deadline, limit, partition, pulled, share, token } = self.next_waiting(now)?;
         self.claimed.fetch_add(1, Ordering::SeqCst);
-        let running =
-            Running { share: share.clone(), pulled, received, claimed: now, waker: None, is_waiting: false, token };
+        let running = Running {
+            share: share.clone(),
+            pulled,
+            received,
+            claimed: now,
+            waker: None,
+            is_waiting: false,
+            is_superseded: false,
+            token,
+        };
         self.running.lock().insert(id, running);
-        let cut_from = None;
-        let worker = None;
-        let began = None;
-        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from, worker, began })
+        let (cut_from, copy_of, worker, began) = (None, None, None, None);
+        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from, copy_of, worker, began })
     }
 
     fn is_claimable(&self) -> bool {
@@ -318,7 +308,7 @@ impl Work for Inbox {
         let Some(share) = ticket.share.as_deref() else { return Poll::Ready(None) };
         let piece = match share.poll_next(now) {
             // No further units will come.
-            Poll::Pending if self.is_closed() => return Poll::Ready(None),
+            Poll::Pending if self.is_closed() || self.is_superseded(ticket.id) => return Poll::Ready(None),
             Poll::Pending => self.await_lease(ticket, share, now, context.waker()),
             piece => piece,
         };
@@ -332,9 +322,16 @@ impl Work for Inbox {
         self.closed.load(Ordering::SeqCst)
     }
 
-    fn stop(&self, _id: AttemptId) -> Option<StopReason> {
+    fn stop(&self, id: AttemptId) -> Option<StopReason> {
+        if self.is_superseded(id) {
+            return Some(StopReason::Superseded);
+        }
         let reason = if self.late.load(Ordering::SeqCst) { StopReason::Late } else { StopReason::Cancelled };
         self.is_closed().then_some(reason)
+    }
+
+    fn on_superseded(&self, hook: SupersededHook) {
+        self.on_superseded.lock().push(hook);
     }
 
     fn on_stop(&self, hook: Hook) {

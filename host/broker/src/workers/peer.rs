@@ -51,18 +51,25 @@ pub(super) struct Held {
     pub(super) is_waiting: bool,
     /// Times by which the worker must have acted on it.
     pub(super) schedule: Schedule,
+    /// Time at which another attempt was done first.
+    pub(super) superseded: Option<Instant>,
 }
 
 impl Held {
+    /// Time from which nobody needs it.
+    fn stopped(&self) -> Option<Instant> {
+        self.superseded.or_else(|| self.query.stopped.get().copied())
+    }
+
     /// Judges the worker by this attempt.
     pub(super) fn verdict(&mut self, now: Instant, is_full: bool) -> Verdict {
-        self.schedule.verdict(now, self.query.stopped.get().copied(), is_full)
+        self.schedule.verdict(now, self.stopped(), is_full)
     }
 
     /// Time of the next look at the attempt, if the root does not wait for the worker's report to
     /// end it.
     pub(super) fn expiry(&self) -> Option<Instant> {
-        self.schedule.expiry(self.query.stopped.get().copied())
+        self.schedule.expiry(self.stopped())
     }
 
     /// True if the worker can have come as far with the attempt's share as it says. The share is
@@ -264,6 +271,11 @@ impl Peer {
         is_owed && self.active() < room && self.rests(now).is_none() && !self.refused.contains_key(&query.source.leaf)
     }
 
+    /// True if the worker has an attempt at a partition of a query.
+    pub(super) fn has_of(&self, query: u64, partition: u32) -> bool {
+        self.held.keys().any(|of| of.query == query && of.partition == partition)
+    }
+
     /// Time within which the worker must have acted on a frame that is sent now.
     pub(super) fn patience(&self) -> Duration {
         patience(self.sender.round_trip(), self.sender.queued())
@@ -306,7 +318,8 @@ impl Peer {
     pub(super) fn hold(&mut self, of: AttemptOf, query: Arc<Query>, ticket: Ticket) {
         self.owed = self.owed.saturating_add(query.source.output);
         let schedule = Schedule::new(ticket.deadline, self.origin.is_expendable);
-        self.held.insert(of, Held { query, ticket, started: None, queued: None, is_waiting: false, schedule });
+        let held = Held { query, ticket, started: None, queued: None, is_waiting: false, schedule, superseded: None };
+        self.held.insert(of, held);
     }
 
     /// Removes an attempt.

@@ -67,6 +67,10 @@ impl ClaimSource for Query {
     fn share(&self) -> &Share {
         &self.share
     }
+
+    fn running(&self) -> usize {
+        self.work.running()
+    }
 }
 
 /// All queries, in the order in which workers claim from them.
@@ -96,24 +100,30 @@ impl Queries {
         self.0.iter()
     }
 
-    /// Claims an attempt of a query that passes `may`, or cuts one if none can be claimed and
-    /// `cuts`.
+    /// Claims an attempt of a query that passes `may`. If there is none and the worker `is_idle`,
+    /// cuts one, or else copies one of a partition of which the worker has none.
     pub(super) fn claim(
         &mut self,
         slot: u32,
         now: Instant,
-        cuts: bool,
+        is_idle: bool,
         may: impl Fn(&Query) -> bool,
+        has: impl Fn(&Query, u32) -> bool,
     ) -> Option<(Arc<Query>, Ticket)> {
         let claim = |query: &Arc<Query>| {
             let ticket = may(query).then(|| query.work.claim(slot, now)).flatten()?;
             Some((query.clone(), ticket))
         };
         let cut = |query: &Arc<Query>| {
-            let ticket = (cuts && may(query)).then(|| query.work.cut(slot, now)).flatten()?;
+            let ticket = (is_idle && may(query)).then(|| query.work.cut(slot, now)).flatten()?;
             Some((query.clone(), ticket))
         };
-        self.0.claim(now, true, claim, cut)
+        let copy = |query: &Arc<Query>| {
+            let may_copy = |partition| !has(query, partition);
+            let ticket = (is_idle && may(query)).then(|| query.work.copy(slot, now, &may_copy)).flatten()?;
+            Some((query.clone(), ticket))
+        };
+        self.0.claim(now, true, claim, cut, copy)
     }
 
     /// Accounts for an attempt that ended after `ran`, or was given back.

@@ -18,7 +18,7 @@ use super::recall::Recalls;
 use super::tally::Counters;
 use super::unstored::UnstoredAttempts;
 use super::watch::{Verdict, next_look};
-use crate::frames::{self, AttemptOf, MAX_INLINE, Return, Said, Stop};
+use crate::frames::{self, AttemptOf, MAX_INLINE, Return, Said, Stop, Supersede};
 use crate::session::Settings;
 
 /// Workers and queries of a root.
@@ -107,6 +107,12 @@ impl Shared {
                 shared.nudged.notify_one();
             }
         }));
+        let shared = Arc::downgrade(self);
+        query.work.on_superseded(Arc::new(move |id| {
+            if let Some(shared) = shared.upgrade() {
+                shared.supersede(AttemptOf { query: number, partition: id.partition, number: id.number });
+            }
+        }));
         if query.work.memo().is_some() {
             let shared = Arc::downgrade(self);
             query.work.on_stored(Arc::new(move |attempts| {
@@ -116,6 +122,20 @@ impl Shared {
             }));
         }
         self.nudged.notify_one();
+    }
+
+    /// Has the worker that has an attempt stop it.
+    fn supersede(&self, of: AttemptOf) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        let expiry = state.peers.values_mut().find_map(|peer| {
+            let held = peer.held.get_mut(&of)?;
+            held.superseded = Some(now);
+            peer.sender.post(frames::encoded(Said::Supersede(Supersede { of: vec![of] })));
+            held.expiry()
+        });
+        drop(state);
+        expiry.into_iter().for_each(|at| self.look_by(at));
     }
 
     /// Ends a query.
@@ -171,8 +191,13 @@ impl Shared {
         let mut bytes = 0_u64;
         while count < MOST_ORDERS
             && bytes < MOST_BYTES
-            && let Some((query, ticket)) =
-                queries.claim(peer.first, now, peer.has_idle_slot(now), |query| peer.may_have(query, now))
+            && let Some((query, ticket)) = queries.claim(
+                peer.first,
+                now,
+                peer.has_idle_slot(now),
+                |query| peer.may_have(query, now),
+                |query, partition| peer.has_of(query.number, partition),
+            )
         {
             if peer.opened.insert(query.number) {
                 peer.sender.post(frames::encoded(Said::Open(open(&query))));

@@ -8,7 +8,9 @@ use frond_broker::frames::{Ended, GivenBack, Said};
 use frond_broker::session::Lost;
 use frond_broker::worker::Loaded;
 use frond_broker::{LeafCode, LeafLoader};
-use frond_root::{Answer, Content, Failure, FailureKind, Floor, LeafRunner, Partition, Plan, Request, Units};
+use frond_root::{
+    Answer, Content, CopySettings, Failure, FailureKind, Floor, LeafRunner, Partition, Plan, Request, Units,
+};
 use frond_testkit::ms;
 use frond_testkit::pieces::integers;
 use tokio::time::{Instant, sleep};
@@ -271,4 +273,25 @@ async fn a_worker_of_many_slots_has_no_query_refused() {
         assert_eq!(liar.lost().await, protocol("has kept attempts without starting them"));
     }
     is_whole(answer, &[10; 6]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_hangs_is_told_to_stop_and_costs_little() {
+    let root = Root::new();
+    let mut liar = root.liar(1).await;
+    root.honest(4).await;
+    let began = Instant::now();
+    let request = Request { copies: CopySettings::ON, ..patient() };
+    let answer = root.ask(request, integers(&[1; 30]));
+    let (of, _) = liar.attempts().await.remove(0);
+    liar.say(started(of));
+    is_whole(answer, &[1; 30]).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    loop {
+        match liar.hear().await {
+            Some(Said::Supersede(superseded)) => break assert_eq!(superseded.of, [of]),
+            Some(Said::Stop(_)) | None => panic!("it was not told"),
+            Some(_) => {}
+        }
+    }
 }

@@ -76,6 +76,7 @@ impl Stream {
                 weight: 1,
                 units: None,
                 cut_from: None,
+                copy_of: None,
                 worker: None,
             },
         )
@@ -103,22 +104,23 @@ impl Stream {
         let usage = Usage { fuel: 1_300_000, memory: 9 << 20, output: 2048, log: 0 };
         let log = Vec::new();
         let part = None;
-        self.at(
-            ms,
-            EventKind::AttemptEnded {
-                partition,
-                attempt,
-                slot,
-                failure,
-                usage,
-                log,
-                earlier,
-                waited,
-                waits,
-                part,
-                on_worker: None,
-            },
-        )
+        let beaten = false;
+        let on_worker = None;
+        let ended = EventKind::AttemptEnded {
+            partition,
+            attempt,
+            slot,
+            failure,
+            usage,
+            log,
+            earlier,
+            waited,
+            waits,
+            part,
+            on_worker,
+            beaten,
+        };
+        self.at(ms, ended)
     }
 
     pub(crate) fn leaf(self, from: u64, to: u64, partition: u32, slot: u32) -> Self {
@@ -147,7 +149,17 @@ impl Stream {
         let units = cut_from.map(|_| (part.begin, part.end));
         self.at(
             from,
-            EventKind::AttemptStarted { partition, key, attempt, slot, weight: 1, units, cut_from, worker: None },
+            EventKind::AttemptStarted {
+                partition,
+                key,
+                attempt,
+                slot,
+                weight: 1,
+                units,
+                cut_from,
+                copy_of: None,
+                worker: None,
+            },
         )
         .at(
             to,
@@ -163,6 +175,7 @@ impl Stream {
                 waits: Vec::new(),
                 part: Some(part),
                 on_worker: None,
+                beaten: false,
             },
         )
     }

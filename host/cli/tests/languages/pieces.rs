@@ -272,6 +272,7 @@ impl Work for Shares {
             partition: self.partition.clone(),
             share: Some(Arc::new(Share::new(self.partition.content.units(), stretch, PieceSizes::Timed))),
             cut_from: None,
+            copy_of: None,
             worker: None,
             began: None,
         })

@@ -148,6 +148,8 @@ impl Listener for EventBuffer {
             pages.progress.add(event);
             let event = &pages.within_budget(event);
             match &event.kind {
+                // Another attempt at the partition was done first.
+                EventKind::AttemptEnded { beaten: true, .. } => {}
                 EventKind::AttemptEnded { partition, failure: None, .. } => {
                     pages.failures.remove(partition);
                 }

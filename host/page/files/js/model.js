@@ -194,7 +194,7 @@ function attemptStarted(model, event, at) {
   const lane = model.lane(event.partition, event.key);
   if (event.weight > 0) lane.weight = event.weight;
   // The rest of a running attempt waits for nothing before it is cut off.
-  const queued = model.retries.get(id) ?? (event.cut_from == null ? model.scattered() : at);
+  const queued = model.retries.get(id) ?? ((event.cut_from ?? event.copy_of) == null ? model.scattered() : at);
   model.retries.delete(id);
   if (model.running.has(id)) {
     model.odd += 1;
@@ -230,8 +230,10 @@ function attemptEnded(model, event, at) {
   const id = `${event.partition}/${event.attempt}`;
   const lane = model.lane(event.partition);
   addUsage(model, event.usage);
-  const isWhole = !event.part || partDone(lane, event.part);
-  const fate = fateOf(model, lane, event.failure, event.part);
+  // Another attempt at the same units was done first.
+  const isBeaten = event.beaten === true;
+  const isWhole = !isBeaten && (!event.part || partDone(lane, event.part));
+  const fate = isBeaten ? "discarded" : fateOf(model, lane, event.failure, event.part);
   const attempt = model.running.get(id);
   if (!attempt) {
     model.odd += 1;
@@ -249,7 +251,7 @@ function attemptEnded(model, event, at) {
   attempt.units = part && (part.begin > 0 || part.end < part.of) ? [part.begin, part.end] : null;
   attempt.log = keptLog(model, event.log);
   if (isWhole && (fate === "used" || event.part)) settle(model, lane);
-  if (event.failure) {
+  if (event.failure && !isBeaten) {
     attempt.failure = kept(model, event.failure);
     trouble(model, event.failure, `${lane.key}, attempt ${event.attempt}`);
   }

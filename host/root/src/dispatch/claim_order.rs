@@ -1,6 +1,7 @@
-//! Order of claims between all queries of a runner: foreground queries, fair between tenants, and
-//! once they have nothing to claim, a cut of one of them; then the same of background work, by
-//! weight. Background work never keeps a foreground query from a slot that could help it.
+//! Order of claims between all queries of a runner: foreground queries, fair between tenants; once
+//! they have nothing to claim, a cut of one of them, or else a copy of a slow attempt; then the
+//! same of background work, by weight. Background work never keeps a foreground query from a slot
+//! that could help it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 
 use super::shares::{Share, Shares};
 use super::tenants::Tenants;
+use crate::policy::hedge::leaves_room;
 use crate::request::Tenant;
 
 /// Query that slots claim from.
@@ -21,6 +23,9 @@ pub trait ClaimSource {
 
     /// Use of the slots, as background work. Only the order accounts for it.
     fn share(&self) -> &Share;
+
+    /// Number of its attempts that have not ended.
+    fn running(&self) -> usize;
 }
 
 /// Queries of a runner, in the order in which a free slot claims from them.
@@ -66,22 +71,33 @@ impl<Q: ClaimSource> ClaimOrder<Q> {
     }
 
     /// Claims for a free slot: with `claim` from the first foreground query that has something, or
-    /// else with `cut`; then in the same way from background work, if the slot
-    /// `may_run_background`.
+    /// else with `cut`, or else with `copy`; then in the same way from background work, if the slot
+    /// `may_run_background`. Nothing is copied while other queries' leaves have most of the slots.
     pub fn claim<R>(
         &mut self,
         now: Instant,
         may_run_background: bool,
         mut claim: impl FnMut(&Arc<Q>) -> Option<R>,
         mut cut: impl FnMut(&Arc<Q>) -> Option<R>,
+        mut copy: impl FnMut(&Arc<Q>) -> Option<R>,
     ) -> Option<R> {
-        if let Some(taken) = self.foreground.claim(now, &mut claim).or_else(|| self.foreground.claim(now, &mut cut)) {
+        let running = self.foreground.running();
+        let slots = self.foreground.threads();
+        let mut copy = |query: &Arc<Q>| {
+            let own = if query.background().is_some() { 0 } else { query.running() };
+            leaves_room(running.saturating_sub(own), slots).then(|| copy(query)).flatten()
+        };
+        let foreground = &mut self.foreground;
+        if let Some(taken) = foreground.claim(now, &mut claim).or_else(|| foreground.claim(now, &mut cut)) {
+            return Some(taken);
+        }
+        if let Some(taken) = foreground.claim(now, &mut copy) {
             return Some(taken);
         }
         if !may_run_background {
             return None;
         }
-        self.first_background(claim).or_else(|| self.first_background(cut))
+        self.first_background(claim).or_else(|| self.first_background(cut)).or_else(|| self.first_background(copy))
     }
 
     /// Takes from the background query with the least leaf time per weight.

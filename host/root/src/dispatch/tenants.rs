@@ -84,6 +84,16 @@ impl<Q: Clone> Tenants<Q> {
         }
     }
 
+    /// Number of slot threads.
+    pub(super) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Number of threads that run leaves.
+    pub(super) fn running(&self) -> usize {
+        self.all.iter().map(Caller::running).sum()
+    }
+
     /// Iterates over all queries.
     pub fn iter(&self) -> impl Iterator<Item = &Q> {
         self.tenants().flat_map(|one| one.queries.iter())

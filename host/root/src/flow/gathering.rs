@@ -1,5 +1,6 @@
 //! Event loop of the gather: from the first claim to the last partial that is waited for.
 
+mod folds;
 mod storing;
 mod telling;
 
@@ -11,21 +12,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
-use super::journaling::{AttemptEnd, JournalReport, Journaling};
+use super::journaling::{JournalReport, Journaling};
 use super::preview::Previews;
 use super::query_run::QueryRun;
 use crate::answer::Status;
+use crate::copying::{AttemptEnd, Copying};
 use crate::event::EventKind;
 use crate::failure::Failure;
 use crate::folding::{FoldResult, Folds};
-use crate::gather::{Action, Demand, Gather, Reached};
+use crate::gather::{Action, Demand, Gather};
 use crate::leaf_events::LeafEvents;
 use crate::memory::MemoryCharge;
-use crate::merge::fold::Urgency;
 use crate::merge::{Partials, Span};
 use crate::plan::Plan;
 use crate::request::MergeOrder;
-use crate::runner::Covered;
 use crate::scatter::{COOL_DOWN, Report, Scatter, Window};
 use crate::share::{Part, Stretch};
 use crate::work::{AttemptId, Outcome, StoredAttempt, Work};
@@ -79,6 +79,7 @@ struct GatherLoop<'a> {
     live: BTreeMap<AttemptId, Live>,
     /// Maker of the events of leaves.
     told: LeafEvents,
+    copying: Copying,
     /// Attempts that begin later, at their times.
     retries: BinaryHeap<Reverse<(Instant, AttemptId, Option<Stretch>)>>,
     reports: Vec<Report>,
@@ -134,6 +135,7 @@ pub(super) async fn gather(run: &QueryRun, plan: Arc<Plan>, demand: Demand, memo
         journal: Journaling::new(run, &plan),
         live: BTreeMap::new(),
         told: LeafEvents::new(run.start),
+        copying: Copying::new(&request.copies, plan.len() - plan.stored().len().min(plan.len())),
         gather: Gather::new(request.id, plan, demand, run.budget).retrying(request.retry),
         partials: Partials::new(request.order, request.partials_memory),
         folds: Folds::new(run.merge_calls(), slots),
@@ -175,6 +177,7 @@ impl GatherLoop<'_> {
             self.handle(signal);
         }
         let why = self.gather.ended_why();
+        self.copying.end(&mut self.gather, Instant::now());
         let (joined, lost) = self.scatter.workers();
         self.gather.had_workers(joined, lost);
         self.tell_of_the_rest();
@@ -228,8 +231,11 @@ impl GatherLoop<'_> {
         let covered = self.gather.covered();
         let showable = self.partials.folding() == 0 && !self.held;
         let preview = self.previews.due().filter(|due| showable && self.previews.is_due(*due, covered));
-        [self.gather.timer(), self.cancel_until, self.keeps_at, self.idle_at, news, retry, self.cool_until, preview]
+        let copies = self.copying.timer();
+        let times = [self.gather.timer(), self.cancel_until, self.keeps_at, self.idle_at, self.cool_until];
+        times
             .into_iter()
+            .chain([news, retry, preview, copies])
             .flatten()
             .min()
             .unwrap_or(self.run.budget.gather_deadline)
@@ -261,6 +267,10 @@ impl GatherLoop<'_> {
         self.gather.look(now, &mut self.actions);
         self.perform();
         self.start_due_retries(now);
+        let runner = &self.run.services.runner;
+        if self.copying.offer(&self.scatter, runner.slots(), !self.retries.is_empty(), now) {
+            runner.nudge();
+        }
         self.start_folds(now);
         self.hold_or_release();
         // As for leaves: without a running fold nothing makes room, so waiting for room would never
@@ -285,20 +295,26 @@ impl GatherLoop<'_> {
         self.track(&report);
         self.tell(&report);
         match report {
-            Report::Started { id, at, cut_from, worker, .. } => {
-                self.gather.started(id.partition, at, cut_from.is_some());
+            Report::Started { id, at, cut_from, copy_of, worker, .. } => {
+                match copy_of {
+                    Some(of) => self.copying.copied(id, of, at, &self.scatter, &mut self.gather),
+                    None => self.copying.started(id, at, cut_from.is_some(), &mut self.gather),
+                }
                 worker.iter().for_each(|worker| self.gather.started_on(worker));
             }
-            Report::Ended { id, outcome, part, .. } => self.attempt_ended(id, outcome, part),
+            Report::Ended { id, at, outcome, part, .. } => self.attempt_ended(id, at, outcome, part),
         }
     }
 
-    fn attempt_ended(&mut self, id: AttemptId, outcome: Outcome, part: Option<Part>) {
-        // Removed in any case: an emission of a successful leaf must not stay in memory for the rest
-        // of the query.
-        let reached = Reached { part, emission: self.scatter.take_emission(id) };
+    fn attempt_ended(&mut self, id: AttemptId, at: Instant, outcome: Outcome, part: Option<Part>) {
         self.gather.served(id.partition, outcome.earlier, outcome.waits.total());
-        let end = AttemptEnd { id, outcome, reached };
+        let ends = self.copying.ended(id, at, (outcome, part), &self.scatter, &mut self.gather);
+        ends.into_iter().for_each(|end| self.store_or_end(end));
+    }
+
+    /// Ends an attempt, once its partial is stored if it counts.
+    fn store_or_end(&mut self, end: AttemptEnd) {
+        let id = end.id;
         if let Some(end) = self.store_end(end) {
             self.scatter.stored(&[StoredAttempt { id, until: None }]);
             self.ended(end);
@@ -357,50 +373,6 @@ impl GatherLoop<'_> {
         }
         if due {
             self.run.services.runner.nudge();
-        }
-    }
-
-    fn start_folds(&mut self, now: Instant) {
-        // Cleared after one use, as there may be nothing to fold: in order, neighbours may still be
-        // missing.
-        if self.idle_at.take_if(|at| *at <= now).is_some() {
-            self.idle = true;
-        }
-        // Folds that overlap with the last leaves need not run after them.
-        let last_wave = self.partials.is_weighty() && !self.scatter.is_claimable();
-        let urgency = if self.held || self.partials.is_full() {
-            Urgency::Any
-        } else if self.idle || last_wave {
-            Urgency::Idle
-        } else {
-            Urgency::Full
-        };
-        if self.merge_failure.is_none() && self.gather.ended_why().is_none() && !self.preview(now) {
-            self.folds.start(&mut self.partials, urgency);
-        }
-    }
-
-    /// Makes a preview if one is due. True while folds must wait for it.
-    fn preview(&mut self, now: Instant) -> bool {
-        let covered = self.gather.covered();
-        if self.held || !self.previews.is_due(now, covered) {
-            return false;
-        }
-        let free = self.partials.folding() == 0;
-        if free {
-            let covered = Covered { planned: self.gather.planned(), covered, complete: false };
-            self.previews.start(self.run, &self.partials, covered);
-        }
-        !free
-    }
-
-    fn folded(&mut self, folded: Result<FoldResult, Failure>) {
-        if let Ok(folded) = &folded {
-            self.scatter.merged(folded.took);
-        }
-        if let Err(failure) = self.folds.take(&mut self.partials, folded) {
-            self.merge_failure.get_or_insert(failure);
-            self.gather.merge_failed(Instant::now(), &mut self.actions);
         }
     }
 

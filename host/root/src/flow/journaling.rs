@@ -8,12 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::query_run::QueryRun;
+use crate::copying::AttemptEnd;
 use crate::failure::{Failure, FailureKind};
-use crate::gather::Reached;
 use crate::journal::{Journal, KeepFuture, KeptPartial, RecallFuture};
 use crate::ledger::{PartialRange, Position};
 use crate::plan::Plan;
-use crate::work::{AttemptId, Outcome, StoredAttempt};
+use crate::work::{AttemptId, StoredAttempt};
 
 /// The most bytes of partials recalled at once.
 const BATCH: u64 = 8 << 20;
@@ -37,13 +37,6 @@ pub(super) enum JournalReport {
     Recalled(Vec<RecalledPartial>),
     /// The journal failed.
     Failed(Failure),
-}
-
-/// Ended attempt, whose partial counts once it is stored.
-pub(super) struct AttemptEnd {
-    pub(super) id: AttemptId,
-    pub(super) outcome: Outcome,
-    pub(super) reached: Reached,
 }
 
 /// Partial of an earlier run.

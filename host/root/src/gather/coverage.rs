@@ -1,8 +1,10 @@
 //! Coverage report of a gather. The outcomes always sum up to the plan.
 
+use std::time::Duration;
+
 use super::Gather;
 use crate::answer::{
-    Coverage, MAX_MISSING, Missing, STRAGGLER_MS, STRAGGLER_TIMES, Status, Straggler, Tally, Timings, millis,
+    Attempts, Coverage, MAX_MISSING, Missing, STRAGGLER_MS, STRAGGLER_TIMES, Status, Straggler, Tally, Timings, millis,
 };
 use crate::failure::{Cause, Failure, FailureKind, MAX_ACCOUNT_TEXTS, TextBudget};
 use crate::ids::PartitionKey;
@@ -36,7 +38,7 @@ impl Gather {
             missing_omitted: absent - missing.len() as u64,
             missing,
             failures: self.account.failures.clone(),
-            attempts: self.account.attempts,
+            attempts: Attempts { wasted_ms: whole_ms(self.account.beaten), ..self.account.attempts },
             units: self.units(),
             workers: self.account.workers.account(),
             timings: Timings {
@@ -127,6 +129,10 @@ impl Gather {
             })
             .collect()
     }
+}
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Rank of a missing partition's outcome. `known` is the cause of its last attempt, if there was

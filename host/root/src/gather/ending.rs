@@ -104,7 +104,7 @@ impl Gather {
             if running {
                 self.remember(index, no_report(why, self.budget.limit));
             }
-            if self.end_parts(index, actions) {
+            if self.end_parts(index, actions) || self.degrade_to_spare(index, actions) {
                 continue;
             }
             let status = match (running, tried, late) {

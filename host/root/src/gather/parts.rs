@@ -96,12 +96,16 @@ impl Gather {
         &mut self,
         (partition, part): (u32, Part),
         outcome: Outcome,
-        emission: Option<Emission>,
+        reached: Reached,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let range = part.stretch.range();
+        let Reached { emission, contested, .. } = reached;
+        let own = part.stretch.range();
+        // A rival that still runs has the rest.
+        let range = own.start..contested.as_ref().map_or(own.end, |rest| rest.start.clamp(own.start, own.end));
         let partial = partial_of(&part, &outcome, emission.as_ref());
+        let partial = partial.filter(|(units, _)| units.until <= range.end || contested.is_none());
         let failure = outcome.result.err();
         let is_success = failure.is_none();
         let accepted = partial.map_or(0, |(range, partial)| self.accept(partition, &range, partial, actions));
@@ -120,7 +124,7 @@ impl Gather {
         };
         let is_fresh = !is_success && advanced && self.begins_anew(partition);
         let gaps = self.change(partition, |ledger| ledger.gaps(&range));
-        let handed_out = if is_success { range.start..part.done() } else { part.handed_out() };
+        let handed_out = if is_success { own.start..part.done() } else { part.handed_out() };
         let mut left = 0;
         let mut is_given_up = false;
         for gap in gaps {

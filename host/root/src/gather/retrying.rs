@@ -35,7 +35,9 @@ impl Gather {
         let Some(cell) = self.cells.get(partition as usize) else {
             return false;
         };
-        let attempt = rest.map_or(u32::from(cell.attempts), |rest| rest.tries.max(1)) + 1;
+        // A copy is no retry: the attempts beside it are one try.
+        let tries = cell.attempts.saturating_sub(cell.copies).max(1);
+        let attempt = rest.map_or(u32::from(tries), |rest| rest.tries.max(1)) + 1;
         let since = *self.failing.entry(partition).or_insert(now);
         let Some(next) = self.retry.next(&self.query, (partition, attempt), (since, now), asks) else {
             return false;

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// The most attempts on their way to a worker, for each of its slots.
 pub const MOST_AHEAD: usize = 64;
+/// Longest time between two signs of life of a root or a worker, while either has work of the other.
+pub const BEAT: Duration = Duration::from_millis(100);
+/// Signs of life that may be missed until a worker counts as lost.
+pub const MISSED_BEATS: u32 = 3;
 /// The least time that the units of one lease should take: a cut moves only what is not leased.
 pub const LEASE: Duration = Duration::from_millis(10);
 

@@ -5,5 +5,6 @@ pub mod admitted;
 pub mod budget;
 pub mod credits;
 pub mod cutting;
+pub mod hedge;
 pub mod retry;
 pub mod wait;

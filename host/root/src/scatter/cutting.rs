@@ -24,7 +24,7 @@ impl Scatter {
             for (at, gap) in gaps.into_iter().enumerate() {
                 let number = if at == 0 { 1 } else { shares.number(partition) };
                 let stretch = Some(Stretch { begin: gap.start, end: gap.end, ..Stretch::whole(0) });
-                again.push_back(Again { id: AttemptId { partition, number }, stretch, cut_from: None });
+                again.push_back(Again { id: AttemptId { partition, number }, stretch, cut_from: None, copy_of: None });
             }
         }
         again
@@ -32,7 +32,7 @@ impl Scatter {
 
     /// Makes the ticket of an attempt that has a place in the window.
     pub(super) fn ticket(&self, attempt: Again, slot: u32, now: Instant) -> Option<Ticket> {
-        let Again { id, stretch, cut_from } = attempt;
+        let Again { id, stretch, cut_from, copy_of } = attempt;
         let Some(partition) = self.plan.get(id.partition).cloned() else {
             self.leave();
             return None;
@@ -48,7 +48,7 @@ impl Scatter {
         let limit = self.limit_of(now);
         let worker = None;
         let began = None;
-        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from, worker, began })
+        Some(Ticket { id, slot, claimed: now, deadline, limit, partition, share, cut_from, copy_of, worker, began })
     }
 
     /// Time by which an attempt that began at `started` must have ended.
@@ -108,7 +108,7 @@ impl Scatter {
             return None;
         };
         let id = AttemptId { number, ..from };
-        self.ticket(Again { id, stretch: Some(stretch), cut_from: Some(from.number) }, slot, now)
+        self.ticket(Again { id, stretch: Some(stretch), cut_from: Some(from.number), copy_of: None }, slot, now)
     }
 
     /// True if a running share is worth a cut.

@@ -23,6 +23,8 @@ pub enum Report {
         stretch: Option<Stretch>,
         /// Number of the attempt whose share was cut for this one.
         cut_from: Option<u32>,
+        /// Number of the attempt that it copies.
+        copy_of: Option<u32>,
         /// Name of the worker that runs it; `None` for this process.
         worker: Option<Arc<str>>,
     },

@@ -40,6 +40,16 @@ impl Shares {
         self.running.insert(id, share);
     }
 
+    /// Share of a running attempt.
+    pub(super) fn get(&self, id: AttemptId) -> Option<Arc<Share>> {
+        self.running.get(&id).cloned()
+    }
+
+    /// True if a running attempt is copied, or a copy.
+    pub(super) fn is_copied(&self, id: AttemptId) -> bool {
+        self.running.get(&id).is_some_and(|share| share.is_copied())
+    }
+
     pub(super) fn remove(&mut self, id: AttemptId) {
         self.running.remove(&id);
     }

@@ -13,8 +13,7 @@ use frond_root::gather::{Action, Demand, Gather, Reached};
 use frond_root::policy::budget::Budget;
 use frond_root::policy::retry::Retry;
 use frond_root::share::{Part, Stretch};
-use frond_root::{Done, Emission, FailureKind, Floor, Outcome, Plan, QueryId, Status, Usage};
-use frond_testkit::pieces::integers;
+use frond_root::{Done, Emission, FailureKind, Floor, Outcome, QueryId, Status, Usage};
 use frond_testkit::{ms, plan};
 use tokio::time::Instant;
 
@@ -28,14 +27,14 @@ struct Desk {
 
 impl Desk {
     fn new(partitions: usize, floor: Floor) -> Self {
-        Self::of(plan(partitions), floor)
-    }
-
-    fn of(plan: Plan, floor: Floor) -> Self {
         let start = Instant::now();
         let demand = Demand { floor, required: BTreeSet::new() };
         let budget = Budget::new(start, ms(1000), None);
-        Self { gather: Gather::new(QueryId::new(), Arc::new(plan), demand, budget), start, actions: Vec::new() }
+        Self {
+            gather: Gather::new(QueryId::new(), Arc::new(plan(partitions)), demand, budget),
+            start,
+            actions: Vec::new(),
+        }
     }
 
     fn started(&mut self, partition: u32, at: u64) {
@@ -45,7 +44,7 @@ impl Desk {
     fn ended(&mut self, partition: u32, at: u64, outcome: Outcome, emission: Option<Emission>) -> Vec<Action> {
         let now = self.start + ms(at);
         let outcome = Outcome { ran: ms(1), ..outcome };
-        self.gather.ended(partition, outcome, Reached { part: None, emission }, now, &mut self.actions);
+        self.gather.ended(partition, outcome, Reached { emission, ..Reached::default() }, now, &mut self.actions);
         std::mem::take(&mut self.actions)
     }
 
@@ -97,7 +96,7 @@ fn losses_count_by_units_and_progress_makes_up_for_them() {
     // Losses before, and units that were kept; losses of the next attempt, if there is one.
     let cases = [(0, None, Some(1)), (4, None, Some(5)), (5, None, None), (4, Some(10), Some(0))];
     for (lost, kept, next) in cases {
-        let mut desk = Desk::of(integers(&[100]), Floor::BestEffort);
+        let mut desk = Desk::new(1, Floor::BestEffort);
         desk.gather = desk.gather.retrying(rules);
         let now = desk.start + ms(5);
         for begin in [0, 50] {

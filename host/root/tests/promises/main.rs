@@ -8,6 +8,7 @@
 )]
 
 mod cancelling;
+mod copies;
 mod decisions;
 mod emitting;
 mod failing;

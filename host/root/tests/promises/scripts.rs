@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use frond_root::answer::MAX_MISSING;
-use frond_root::{Answer, EventKind, FailureKind, Floor, MergeOrder, Progress, Reason, Request, Status};
+use frond_root::{Answer, CopySettings, EventKind, FailureKind, Floor, MergeOrder, Progress, Reason, Request, Status};
 use frond_testkit::{Merges, Script, Stage, Turn, ms, plan_weighing, request};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep};
@@ -67,6 +67,7 @@ struct Case {
     merge_takes: u64,
     merge_fails_at: Option<usize>,
     merge_hangs_at: Option<usize>,
+    copies: bool,
 }
 
 fn part() -> impl Strategy<Value = Part> {
@@ -103,6 +104,7 @@ fn case() -> impl Strategy<Value = Case> {
         proptest::option::weighted(0.3, 0_u64..100),
         proptest::option::weighted(0.2, 0_u64..300),
         prop_oneof![Just(1 << 20), 15_u64..60],
+        any::<bool>(),
     );
     let merge = (0_u64..4, proptest::option::weighted(0.1, 0_usize..6), proptest::option::weighted(0.05, 0_usize..6));
     let required = prop_oneof![3 => Just(Vec::new()), 1 => proptest::collection::vec(0_u32..30, 0..3)];
@@ -122,6 +124,7 @@ fn case() -> impl Strategy<Value = Case> {
             merge_takes: merge.0,
             merge_fails_at: merge.1,
             merge_hangs_at: merge.2,
+            copies: flow.6,
         }
     })
 }
@@ -137,6 +140,7 @@ impl Case {
             leaf_output: 1,
             partials_memory: self.memory,
             merge_p99: self.p99.map(ms),
+            copies: if self.copies { CopySettings::ON } else { CopySettings::OFF },
             ..request()
         }
     }
@@ -147,7 +151,7 @@ impl Case {
 
     fn stage(&self) -> Stage {
         let parts: Vec<[Part; 3]> = self.partitions.iter().map(|one| one.1.clone()).collect();
-        let script = Script::by(move |index, attempt| parts[index as usize][attempt as usize - 1].turn(index));
+        let script = Script::by(move |index, attempt| parts[index as usize][attempt as usize % 3].turn(index));
         let mut merges = match self.order {
             MergeOrder::Any => Merges::sorted(),
             MergeOrder::Partition => Merges::joined(),
@@ -258,7 +262,7 @@ impl Trial {
         assert_eq!(coverage.missing_omitted, (absent.len() - named.len()) as u64);
         for one in &coverage.missing {
             assert_eq!(one.status, statuses[one.index as usize]);
-            assert!(one.attempts <= 3);
+            assert!(one.attempts <= self.most_attempts());
             assert!(one.share == 0.0 || one.status == Status::Degraded);
             assert!(one.attempts > 0 || one.slug.is_none());
             assert!(one.failure.as_ref().is_none_or(|failure| Some(failure.kind) == one.slug));
@@ -324,10 +328,15 @@ impl Trial {
         assert!(failed(&progress.failures) >= failed(&coverage.failures));
     }
 
+    /// The most attempts at a partition: three tries, each with two copies.
+    fn most_attempts(&self) -> u32 {
+        if self.case.copies { 9 } else { 3 }
+    }
+
     fn check_leaves(&self) {
         let counts = self.stage.leaves.counts();
         assert!(counts.most <= self.case.slots);
-        assert!(counts.attempts().values().all(|attempts| *attempts <= 3));
+        assert!(counts.attempts().values().all(|attempts| *attempts <= self.most_attempts()));
         let attempts = self.answer.coverage().attempts;
         assert!(attempts.started <= counts.begun.len() as u64);
         assert!(attempts.retries <= 10.max(attempts.started / 10));

@@ -72,12 +72,14 @@ impl Queries {
         Some(next)
     }
 
-    /// Claims from the queries, or cuts a running share if no query has anything to claim.
+    /// Claims from the queries. If no query has anything to claim, cuts a running share, or else
+    /// copies a slow attempt.
     fn claim(&mut self, slot: u32) -> Option<(Arc<Query>, Claim)> {
         let may_run_behind = self.may_run_behind();
         let claim = |query: &Arc<Query>| Some((query.clone(), query.claim(slot)?));
         let cut = |query: &Arc<Query>| Some((query.clone(), Claim::New(query.cut(slot)?)));
-        self.order.claim(now(), may_run_behind, claim, cut)
+        let copy = |query: &Arc<Query>| Some((query.clone(), Claim::New(query.copy(slot)?)));
+        self.order.claim(now(), may_run_behind, claim, cut, copy)
     }
 
     /// Returns true unless another thread with background work would take the one that is reserved.
@@ -104,7 +106,7 @@ impl Queries {
 
     /// Returns true if a free thread would find an attempt to claim.
     fn has_more(&self) -> bool {
-        let open = |query: &Query| query.is_open() || query.is_cuttable();
+        let open = |query: &Query| query.is_open() || query.is_cuttable() || query.is_copyable();
         !self.handed.is_empty() || self.order.has_open(now(), self.may_run_behind(), open)
     }
 }

@@ -39,6 +39,10 @@ impl ClaimSource for Query {
     fn share(&self) -> &Share {
         &self.share
     }
+
+    fn running(&self) -> usize {
+        self.work.running()
+    }
 }
 
 /// Claimed call of a leaf.
@@ -89,6 +93,16 @@ impl Query {
     /// Returns true if there is a share to cut.
     pub(super) fn is_cuttable(&self) -> bool {
         self.may_begin() && self.work.is_cuttable(now())
+    }
+
+    /// Claims a copy of a slow attempt for a slot.
+    pub(super) fn copy(&self, slot: u32) -> Option<Attempt> {
+        self.may_begin().then(|| Attempt::copy(&self.work, slot, now())).flatten()
+    }
+
+    /// Returns true if there is an attempt to copy.
+    pub(super) fn is_copyable(&self) -> bool {
+        self.may_begin() && self.work.is_copyable(now())
     }
 
     /// Returns true unless its leaves wait and another one would find no room to wait: it would

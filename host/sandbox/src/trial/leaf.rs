@@ -140,6 +140,7 @@ fn begun(work: &Arc<SingleLeaf>, leaf: &Leaf, partition: Partition, (start, time
         partition,
         share,
         cut_from: None,
+        copy_of: None,
         worker: None,
         began: None,
     };

@@ -47,6 +47,7 @@ fn started(at: u64, partition: u32, slot: u32) -> Event {
             weight: 2,
             units: None,
             cut_from: None,
+            copy_of: None,
             worker: None,
         },
     }
@@ -66,6 +67,7 @@ fn ended(at: u64, partition: u32, slot: u32, failure: Option<Failure>) -> Event 
         waits: Vec::new(),
         part: None,
         on_worker: None,
+        beaten: false,
     };
     Event { at, kind }
 }

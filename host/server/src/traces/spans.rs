@@ -77,6 +77,7 @@ struct Began {
     at: u64,
     key: PartitionKey,
     cut_from: Option<u32>,
+    copy_of: Option<u32>,
     worker: Option<String>,
 }
 
@@ -167,8 +168,14 @@ impl Tree {
                 let attributes = vec![KeyValue::new("frond.partitions", int(*partitions))];
                 Some(Child { attributes, ..child("plan", 0, event.at) })
             }
-            EventKind::AttemptStarted { partition, attempt, key, cut_from, worker, .. } => {
-                let began = Began { at: event.at, key: key.clone(), cut_from: *cut_from, worker: worker.clone() };
+            EventKind::AttemptStarted { partition, attempt, key, cut_from, copy_of, worker, .. } => {
+                let began = Began {
+                    at: event.at,
+                    key: key.clone(),
+                    cut_from: *cut_from,
+                    copy_of: *copy_of,
+                    worker: worker.clone(),
+                };
                 self.attempts.insert((*partition, *attempt), began);
                 None
             }
@@ -249,6 +256,7 @@ fn leaf_attributes(ended: &EventKind, began: Began) -> Vec<KeyValue> {
         KeyValue::new("frond.waited_us", int(*waited)),
     ];
     attributes.extend(began.cut_from.map(|from| KeyValue::new("frond.cut_from", i64::from(from))));
+    attributes.extend(began.copy_of.map(|of| KeyValue::new("frond.copy_of", i64::from(of))));
     attributes.extend(began.worker.map(|worker| KeyValue::new("frond.worker", worker)));
     if let Some(part) = part {
         attributes.push(KeyValue::new("frond.part.begin", int(part.begin)));
@@ -314,6 +322,7 @@ mod tests {
             weight: 1,
             units: None,
             cut_from: None,
+            copy_of: None,
             worker: None,
         };
         let ended = EventKind::AttemptEnded {
@@ -328,6 +337,7 @@ mod tests {
             waits,
             part: None,
             on_worker: None,
+            beaten: false,
         };
         [started, ended]
     }

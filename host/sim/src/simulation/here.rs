@@ -22,12 +22,12 @@ impl<O: Observer> Simulation<'_, O> {
             let Places::Here(slots) = &mut self.places else { return };
             let Some(slot) = slots.idle.last().copied() else { return };
             let may_run_background = slots.background < most_background(slots.paces.len());
-            // Copies of running attempts are claimed here, too, once the order has a third closure.
             let claimed = self.order.claim(
                 now,
                 may_run_background,
                 |asker: &Arc<Asker>| Some((asker.clone(), asker.work.claim(slot, now)?)),
                 |asker: &Arc<Asker>| Some((asker.clone(), asker.work.cut(slot, now)?)),
+                |asker: &Arc<Asker>| Some((asker.clone(), asker.work.copy(slot, now, &|_| true)?)),
             );
             let Some((asker, ticket)) = claimed else {
                 let idle = slots.idle.len();
@@ -88,15 +88,16 @@ impl<O: Observer> Simulation<'_, O> {
 
     /// Has the leaves of a query stop at once.
     pub(super) fn stop_here(&mut self, query: u64) {
-        let Some(run) = self.runs.get(&query) else { return };
-        let now = self.agenda.now();
-        for number in &run.leaves {
-            if let Some(leaf) = self.leaves.get_mut(*number) {
-                self.steps += 1;
-                leaf.next = Step::Stop;
-                leaf.step = self.steps;
-                self.agenda.plan(now, Happening::Step { leaf: *number, step: self.steps });
-            }
-        }
+        let leaves = self.runs.get(&query).map(|run| run.leaves.clone()).unwrap_or_default();
+        leaves.into_iter().for_each(|number| self.stop_leaf_here(number));
+    }
+
+    /// Has a leaf stop at once.
+    pub(super) fn stop_leaf_here(&mut self, number: u32) {
+        let Some(leaf) = self.leaves.get_mut(number) else { return };
+        self.steps += 1;
+        leaf.next = Step::Stop;
+        leaf.step = self.steps;
+        self.agenda.plan(self.agenda.now(), Happening::Step { leaf: number, step: self.steps });
     }
 }

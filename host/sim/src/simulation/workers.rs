@@ -19,12 +19,18 @@ use crate::setup::Asker;
 use crate::sight::{Observer, Sight};
 
 impl<O: Observer> Simulation<'_, O> {
-    /// Plans the ends of workers that are killed.
-    pub(super) fn plan_kills(&mut self) {
-        let Places::Workers { all, .. } = &self.places else { return };
+    /// Plans the ends of workers that are killed, and the losses of those that stand still.
+    pub(super) fn plan_losses(&mut self) {
+        let Places::Workers { all, round_trip } = &self.places else { return };
+        let trip = nanos(*round_trip);
+        let silence = nanos(credits::BEAT * credits::MISSED_BEATS);
         for (worker, one) in all.iter().enumerate() {
             if let Some(at) = one.killed {
                 self.agenda.plan(at, Happening::Kill { worker });
+            }
+            for (begin, until) in one.pace.stops.iter().filter(|(begin, until)| until - begin > silence) {
+                self.agenda.plan(begin.saturating_add(silence), Happening::Lose { worker });
+                self.agenda.plan(until.saturating_add(trip), Happening::Join { worker });
             }
         }
     }
@@ -48,7 +54,11 @@ impl<O: Observer> Simulation<'_, O> {
         let first = worker.first;
         let may = |asker: &Asker| active < credits::room(slots, Some(trip), asker.mean());
         let has_idle_slot = active < slots;
-        // Copies of running attempts are claimed here, too, once the order has a third closure.
+        let leaves = &self.leaves;
+        let has = |asker: &Asker, partition: u32| {
+            let held = worker.held.iter().filter_map(|number| leaves.get(*number));
+            held.filter(|leaf| leaf.asker.query == asker.query).any(|leaf| leaf.ticket.id.partition == partition)
+        };
         let claimed = self.order.claim(
             now,
             true,
@@ -56,6 +66,11 @@ impl<O: Observer> Simulation<'_, O> {
             |asker: &Arc<Asker>| {
                 let cuts = has_idle_slot && may(asker);
                 Some((asker.clone(), cuts.then(|| asker.work.cut(first, now)).flatten()?))
+            },
+            |asker: &Arc<Asker>| {
+                let copies = has_idle_slot && may(asker);
+                let elsewhere = |partition| !has(asker, partition);
+                Some((asker.clone(), copies.then(|| asker.work.copy(first, now, &elsewhere)).flatten()?))
             },
         );
         let Some((asker, ticket)) = claimed else { return false };
@@ -297,11 +312,16 @@ impl<O: Observer> Simulation<'_, O> {
         None
     }
 
+    /// Tells a worker that nobody needs an attempt.
+    pub(super) fn say_stop(&mut self, number: u32) {
+        self.say(number, Said::Stop);
+    }
+
     /// Tells workers that a query is over.
     pub(super) fn stop_workers(&mut self, query: u64) {
         let Some(run) = self.runs.get(&query) else { return };
         for number in run.leaves.clone() {
-            self.say(number, Said::Stop);
+            self.say_stop(number);
         }
     }
 
@@ -312,9 +332,18 @@ impl<O: Observer> Simulation<'_, O> {
         let trip = nanos(*round_trip);
         let Some(worker) = all.get_mut(number) else { return };
         worker.is_dead = true;
+        self.end_leaves(number);
+        self.agenda.plan(now.saturating_add(trip), Happening::Lose { worker: number });
+    }
+
+    /// Ends all leaves of a worker, without a word to the root.
+    fn end_leaves(&mut self, number: usize) {
+        let now = self.agenda.now();
+        let Places::Workers { all, .. } = &mut self.places else { return };
+        let Some(worker) = all.get_mut(number) else { return };
         worker.queue.clear();
-        let held: Vec<u32> = worker.held.iter().copied().collect();
-        for one in held {
+        worker.idle = (0..worker.slots).rev().collect();
+        for one in worker.held.clone() {
             let Some(leaf) = self.leaves.get_mut(one).filter(|leaf| leaf.outcome.is_none()) else { continue };
             leaf.step = 0;
             if leaf.began.is_some() {
@@ -323,16 +352,29 @@ impl<O: Observer> Simulation<'_, O> {
                 self.observer.see(Duration::from_nanos(now), &sight);
             }
         }
-        self.agenda.plan(now.saturating_add(trip), Happening::Lose { worker: number });
+    }
+
+    /// Has a worker join again that was lost because it stood still.
+    pub(super) fn join(&mut self, number: usize) {
+        let Places::Workers { all, .. } = &mut self.places else { return };
+        let Some(worker) = all.get_mut(number).filter(|worker| worker.is_lost && !worker.is_dead) else { return };
+        worker.is_lost = false;
+        let slots = self.places.slots();
+        self.order.set_slots(slots);
+        self.must_claim = true;
     }
 
     /// Loses a worker: what it had is claimable again.
     pub(super) fn lose(&mut self, number: usize) {
         let now: Instant = self.agenda.instant();
         let Places::Workers { all, .. } = &mut self.places else { return };
-        let Some(worker) = all.get_mut(number) else { return };
+        let Some(worker) = all.get_mut(number).filter(|worker| !worker.is_lost) else { return };
         worker.is_lost = true;
+        let is_silent = !worker.is_dead;
         let held = worker.held.clone();
+        if is_silent {
+            self.end_leaves(number);
+        }
         let slots = self.places.slots();
         self.order.set_slots(slots);
         self.see(&Sight::WorkerLost { worker: number });

@@ -24,6 +24,7 @@ fn smaller(world: &World) -> Vec<World> {
         query(QueryTable { overhead_ms: 0.0, ..world.query.clone() }),
         query(QueryTable { merge_ms: 0.0, ..world.query.clone() }),
         query(QueryTable { leaf_time_ms: None, ..world.query.clone() }),
+        query(QueryTable { copies: false, ..world.query.clone() }),
         faults(FaultsTable { loss: 0.0, ..world.faults }),
         faults(FaultsTable { hang: 0.0, ..world.faults }),
         faults(FaultsTable { trap: 0.0, ..world.faults }),

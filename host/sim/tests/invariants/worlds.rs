@@ -58,6 +58,7 @@ fn query(random: &mut Random) -> QueryTable {
         required: if random.chance(0.2) { random.within(0, 3).min(u64::from(partitions)) as u32 } else { 0 },
         attempts: random.within(1, 5) as u32,
         leaf_time_ms: random.chance(0.2).then(|| between(random, 2.0, 500.0)),
+        copies: random.chance(0.7),
     }
 }
 

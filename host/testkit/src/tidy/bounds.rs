@@ -81,6 +81,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("root/src/policy/admission.rs", &["HEARING", "AGAIN", "SECOND"]),
     ("root/src/policy/budget.rs", &["MIN_RESERVE", "MIN_REPLY"]),
     ("root/src/policy/cutting.rs", &["MIN_REST", "MIN_PRICES"]),
+    ("root/src/policy/hedge.rs", &["MEDIANS", "APP_MEDIANS", "LAST_COPIES", "CLASSES"]),
     ("root/src/policy/retry.rs", &["BUCKET"]),
     ("root/src/scatter.rs", &["COOL_DOWN"]),
     ("root/src/scatter/shares.rs", &["STARTS"]),

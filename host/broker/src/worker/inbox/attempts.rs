@@ -40,6 +40,8 @@ pub(super) struct Running {
     pub(super) waker: Option<Waker>,
     /// True while it waits for something that is not the root's, and the root knows.
     pub(super) is_waiting: bool,
+    /// True if it must stop, because another attempt was done first.
+    pub(super) is_superseded: bool,
     /// Token of the attempt, for what is kept of it.
     pub(super) token: Bytes,
 }

@@ -120,12 +120,12 @@ impl Builder {
 
     fn attempt(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::AttemptStarted { partition, key, attempt, slot, units, cut_from, worker, .. } => {
+            EventKind::AttemptStarted { partition, key, attempt, slot, units, cut_from, copy_of, worker, .. } => {
                 if let Some(worker) = worker {
                     self.model.workers.insert(*slot, sanitise(worker, MAX_KEY).into());
                 }
-                // The rest of a running attempt waits for nothing before it is cut off.
-                let scattered = if cut_from.is_some() { event.at } else { self.model.scattered() };
+                // The rest of a running attempt waits for nothing before it is cut off, and so does a copy.
+                let scattered = if cut_from.or(*copy_of).is_some() { event.at } else { self.model.scattered() };
                 let queued = self.retries.remove(&(*partition, *attempt)).unwrap_or(scattered);
                 let place = self.attempt_started((queued, event.at), (*partition, *attempt), *slot, key);
                 if let Some(attempt) = place.and_then(|place| self.model.attempts.get_mut(place)) {
@@ -134,10 +134,23 @@ impl Builder {
                     self.model.cuts += u64::from(cut_from.is_some());
                 }
             }
-            EventKind::AttemptEnded { partition, attempt, failure, usage, earlier, waited, waits, part, .. } => {
+            EventKind::AttemptEnded {
+                partition,
+                attempt,
+                failure,
+                usage,
+                earlier,
+                waited,
+                waits,
+                part,
+                beaten,
+                ..
+            } => {
                 add_usage(&mut self.model.usage, *usage);
                 let id = (*partition, *attempt);
-                if let Some(place) = self.attempt_ended(event.at, id, (*earlier, part.is_some()), failure.as_ref()) {
+                let is_part = part.is_some() && !beaten;
+                let failure = failure.as_ref().filter(|_| !beaten);
+                if let Some(place) = self.attempt_ended(event.at, id, (*earlier, is_part), failure) {
                     self.waited(place, *waited, waits);
                     self.had(place, part.as_ref());
                 }

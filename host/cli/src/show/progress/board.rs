@@ -77,6 +77,9 @@ impl Board {
                 let leaf = Leaf { key: key.clone(), attempt: *attempt, start: event.at };
                 self.running.insert((*partition, *attempt), leaf);
             }
+            EventKind::AttemptEnded { partition, attempt, beaten: true, .. } => {
+                self.running.remove(&(*partition, *attempt));
+            }
             EventKind::AttemptEnded { partition, attempt, failure, part, .. } => {
                 self.running.remove(&(*partition, *attempt));
                 self.failures += u64::from(failure.is_some());

@@ -20,6 +20,7 @@ fn ended(partition: u32, texts: usize) -> Event {
         waits: Vec::new(),
         part: None,
         on_worker: None,
+        beaten: false,
     };
     Event { at: 1, kind }
 }

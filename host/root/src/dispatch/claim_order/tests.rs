@@ -1,4 +1,4 @@
-//! The order of claims, with queries that have so many leaves and so many cuts left.
+//! The order of claims, with queries that have so many leaves, cuts and copies left.
 
 use std::sync::Mutex;
 
@@ -6,7 +6,7 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Query with so many claims and cuts left.
+/// Query with so many claims, cuts and copies left.
 struct Query {
     name: &'static str,
     tenant: Tenant,
@@ -14,6 +14,8 @@ struct Query {
     share: Share,
     claims: Mutex<usize>,
     cuts: Mutex<usize>,
+    copies: Mutex<usize>,
+    running: usize,
 }
 
 impl ClaimSource for Query {
@@ -28,11 +30,30 @@ impl ClaimSource for Query {
     fn share(&self) -> &Share {
         &self.share
     }
+
+    fn running(&self) -> usize {
+        self.running
+    }
+}
+
+/// A query that has so many copies left.
+fn copyable(name: &'static str, weight: Option<u32>, copies: usize) -> Arc<Query> {
+    let one = Arc::into_inner(query(name, weight, 0, 0)).unwrap();
+    Arc::new(Query { copies: copies.into(), ..one })
 }
 
 fn query(name: &'static str, weight: Option<u32>, claims: usize, cuts: usize) -> Arc<Query> {
     let tenant = Tenant::of_app(name);
-    Arc::new(Query { name, tenant, weight, share: Share::default(), claims: claims.into(), cuts: cuts.into() })
+    Arc::new(Query {
+        name,
+        tenant,
+        weight,
+        share: Share::default(),
+        claims: claims.into(),
+        cuts: cuts.into(),
+        copies: 0.into(),
+        running: 0,
+    })
 }
 
 /// One slot that claims turn after turn, each of a millisecond.
@@ -61,6 +82,7 @@ impl Slot {
             may_run_background,
             |query| take(&query.claims).map(|()| (query.clone(), false)),
             |query| take(&query.cuts).map(|()| (query.clone(), true)),
+            |query| take(&query.copies).map(|()| (query.clone(), true)),
         )?;
         self.now += MS;
         self.order.ended(&query, MS, MS, self.now);
@@ -125,4 +147,28 @@ fn what_began_elsewhere_counts() {
     let removed = slot.order.remove(|query| query.weight.is_none());
     assert_eq!(removed.len(), 2);
     assert_eq!(slot.order.iter().map(|query| query.name).collect::<Vec<_>>(), ["job"]);
+}
+
+#[test]
+fn copies_come_after_cuts_and_before_background_work() {
+    let all = [copyable("job copied", Some(1), 1), query("job", Some(1), 1, 1), copyable("copied", None, 1)];
+    let mut slot = Slot::of(all.into_iter().chain([query("asked", None, 1, 1)]));
+    let turns: Vec<_> = std::iter::from_fn(|| slot.turn(true)).map(|(name, _)| name).collect();
+    assert_eq!(turns, ["asked", "asked", "copied", "job", "job", "job copied"]);
+}
+
+#[test]
+fn nothing_is_copied_while_others_have_most_of_the_slots() {
+    let begun = query("begun", None, 0, 0);
+    let mut slot = Slot::of([begun.clone(), copyable("copied", None, 10)]);
+    slot.order.set_slots(10);
+    (0..8).for_each(|_| slot.order.begin(&begun));
+    assert_eq!(slot.turn(true), None, "eight of ten slots are taken");
+    slot.order.ended(&begun, MS, MS, slot.now);
+    assert!(slot.turn(true).is_some());
+    // A query's own leaves do not count.
+    let own = Arc::new(Query { running: 8, ..Arc::into_inner(copyable("own", None, 1)).unwrap() });
+    slot.order.push(own.clone(), slot.now);
+    slot.order.begin(&own);
+    assert_eq!(slot.turns(1), ["own"]);
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{GatherLoop, Live};
-use crate::flow::journaling::{AttemptEnd, JournalReport, RecalledPartial};
+use crate::copying::AttemptEnd;
+use crate::flow::journaling::{JournalReport, RecalledPartial};
 use crate::journal::KeptPartial;
 use crate::ledger::PartialRange;
 use crate::scatter::Report;

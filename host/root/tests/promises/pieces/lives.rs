@@ -18,7 +18,7 @@ use frond_testkit::{ms, request};
 use proptest::prelude::*;
 use tokio::time::{sleep, timeout};
 
-use super::{Asked, best_effort, check_account, integers, step};
+use super::{Asked, best_effort, check_account, copies, integers, step};
 use super::{Step, Workers};
 
 /// Partial in the journal, with the attempt that it is from.
@@ -280,6 +280,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..40),
         lives in prop::collection::vec(life(), 0..6),
         ordered: bool,
+        is_copied: bool,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let times: Vec<_> = slots.iter().map(|micros| Duration::from_micros(*micros)).collect();
@@ -290,7 +291,7 @@ proptest! {
             Workers::new(&times, move |_, _| steps[turn.fetch_add(1, Ordering::SeqCst) % steps.len()])
         };
         let order = if ordered { MergeOrder::Partition } else { MergeOrder::Any };
-        let request = Request { order, deadline: ms(5000), ..best_effort() };
+        let request = Request { order, deadline: ms(5000), copies: copies(is_copied), ..best_effort() };
         let archive = Archive::default();
         for (number, life) in (0_u32..).zip(&lives) {
             let archive = Archive { life: number, takes: ms(life.takes), early: life.early, ..archive.clone() };
